@@ -19,3 +19,53 @@ def corpora() -> Path:
     if folder is None:
         pytest.skip("the real corpora are not here: set ADAPTERXFER_CORPORA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini():
+    """The real embedded backbone, fp32."""
+    from adapterxfer.backbone import load_backbone
+
+    return load_backbone("mini", "fp32")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """A small random XLM-R with mini's tokenizer, saved as a model folder: for walks over many compositions."""
+    import shutil
+
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    from adapterxfer.backbone import mini_folder
+
+    folder = tmp_path_factory.mktemp("tiny") / "tiny-xlm-r"
+    torch.manual_seed(1)
+    config = XLMRobertaConfig(
+        vocab_size=250037,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-12,
+    )
+    model = XLMRobertaModel(config, add_pooling_layer=False)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.2)
+    model.save_pretrained(folder)
+    for path in mini_folder().iterdir():
+        if "token" in path.name:
+            shutil.copy(path, folder / path.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder):
+    """The small random XLM-R as a backbone, fp32."""
+    from adapterxfer.backbone import load_backbone
+
+    return load_backbone(str(tiny_folder), "fp32")

@@ -1,0 +1,1 @@
+"""Examples as token rows, rows as batches, and model outputs as predictions."""

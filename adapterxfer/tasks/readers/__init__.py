@@ -1,0 +1,29 @@
+"""One reader per file format: `options(keys)` checks a declaration, `read(path, options, problems)` gives rows."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapterxfer.tasks.keys import Keys
+from adapterxfer.tasks.readers import columns, conllu, delimited, jsonlines, parallel, squad, xmlitems
+from adapterxfer.tasks.readers.rows import Problem, Row
+
+
+class Format(NamedTuple):
+    """A file format: how its options are checked, and how a file of it is read."""
+
+    options: Callable[[Keys], Any]
+    read: Callable[[Path, Any, list[Problem]], list[Row]]
+
+
+FORMATS: Mapping[str, Format] = {
+    "squad": Format(squad.options, squad.read),
+    "conllu": Format(conllu.options, conllu.read),
+    "columns": Format(columns.options, columns.read),
+    "delimited": Format(delimited.options, delimited.read),
+    "jsonl": Format(jsonlines.options, jsonlines.read),
+    "parallel": Format(parallel.options, parallel.read),
+    "xml": Format(xmlitems.options, xmlitems.read),
+}
+
+__all__ = ["FORMATS", "Format", "Problem", "Row"]

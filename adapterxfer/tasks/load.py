@@ -1,0 +1,163 @@
+"""Loading the examples of one split and language."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapterxfer.errors import UserError
+from adapterxfer.tasks.build import BadRowError, build, look
+from adapterxfer.tasks.examples import Example
+from adapterxfer.tasks.readers import FORMATS, Problem, Row, parallel
+from adapterxfer.tasks.schema import Holdout, Split, Task
+from adapterxfer.tasks.sources import paths_of, root_of
+
+
+@dataclass
+class Loaded:
+    """One split and language.
+
+    Attributes:
+        examples: what is used.
+        rows: rows in the file, before anything is left out.
+        dropped: reason -> rows left out, because the declaration says so.
+        files: the files read.
+        problems: bad rows, by file and line.
+        placeholder: why the labels look like placeholders; empty when they do not.
+        labelled: whether the split has gold labels, by its declaration.
+    """
+
+    examples: list[Example]
+    rows: int
+    dropped: dict[str, int]
+    files: list[Path]
+    problems: list[Problem] = field(default_factory=list)
+    placeholder: str = ""
+    labelled: bool = True
+
+
+def load_examples(
+    task: Task, split: str, language: str, data_dir: Path | None = None, *, gold: bool = True
+) -> list[Example]:
+    """Return the examples of one split and language.
+
+    Args:
+        task: the task.
+        split: one of `task.split_names()`.
+        language: one of `task.languages_of(split)`.
+        data_dir: folder of the original files; None for bundled tasks and for files beside a person's own declaration.
+        gold: whether labels are needed; with False a split without gold is given too, for predicting.
+
+    Raises:
+        UserError: when a file is missing or malformed (named with its line), when its labels are placeholders, or when
+            `gold` is asked of a split that has none.
+    """
+    return load_split(task, split, language, data_dir, gold=gold).examples
+
+
+def load_split(task: Task, split: str, language: str, data_dir: Path | None = None, *, gold: bool = True) -> Loaded:
+    """Do what `load_examples` does, and return also what was left out and the files read."""
+    loaded = survey(task, split, language, data_dir)
+    if gold and not loaded.labelled:
+        raise UserError(
+            f"Split {split} of task {task.name} has no gold labels: it is good for predicting, not for scoring."
+        )
+    if loaded.labelled and loaded.placeholder:
+        raise UserError(
+            f"{loaded.files[-1]}: {loaded.placeholder}: placeholders, not gold; use the original files with labels."
+        )
+    if loaded.problems:
+        more = len(loaded.problems) - 1
+        also = f" ({more} more: adapterxfer tasks check shows all)" if more else ""
+        raise UserError(f"{loaded.problems[0]}{also}.")
+    if not loaded.examples:
+        raise UserError(f"{loaded.files[0]}: no examples are in it.")
+    return loaded
+
+
+def survey(task: Task, split: str, language: str, data_dir: Path | None = None) -> Loaded:
+    """Read one split and language, keeping every problem instead of raising; missing files still raise."""
+    place, held_out = task.place_of(split, language)
+    files = paths_of(task, place, language, root_of(task, data_dir))
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file} does not exist; task {task.name} needs it for split {split}, language {language}.")
+    problems: list[Problem] = []
+    rows = _rows(place, files, problems)
+    built = build(task, place, rows, files[0])
+    # A problem that a reader met is a row of the file too, except for those that ended it; it is not counted.
+    loaded = Loaded(
+        examples=[example for _, example in built.examples],
+        rows=len(rows),
+        dropped=built.dropped,
+        files=files,
+        problems=sorted([*problems, *built.problems], key=lambda problem: (str(problem.file), problem.line)),
+        placeholder=built.placeholder,
+        labelled=place.labelled,
+    )
+    if place.holdout and built.examples:
+        try:
+            chosen = held_out_part(place.holdout, built.examples)
+        except ValueError as error:
+            loaded.problems.append(Problem(files[0], 1, str(error)))
+            return loaded
+        loaded.examples = [
+            example for number, (_, example) in enumerate(built.examples) if (number in chosen) == held_out
+        ]
+        reason = f"kept for {place.name}" if held_out else f"held out for {place.holdout.to}"
+        loaded.dropped[reason] = len(built.examples) - len(loaded.examples)
+    return loaded
+
+
+def _rows(split: Split, files: list[Path], problems: list[Problem]) -> list[Row]:
+    if split.target_path:
+        rows = parallel.read_both(files[0], files[1], split.read.options, problems)
+    else:
+        rows = FORMATS[split.read.format].read(files[0], split.read.options, problems)
+    if split.labels_from is None or problems:
+        return rows
+    source, file = split.labels_from, files[-1]
+    labels = FORMATS[source.read.format].read(file, source.read.options, problems)
+    if problems:
+        return rows
+    if len(labels) != len(rows):
+        why = f"{len(labels)} rows of labels, but {files[0].name} has {len(rows)} rows"
+        problems.append(Problem(file, labels[-1].line if labels else 1, why))
+        return rows
+    if labels and source.field not in labels[0].fields:
+        problems.append(Problem(file, 1, f"there is no column {source.field!r}"))
+        return rows
+    return [
+        Row(row.line, {**row.fields, source.field: label.fields.get(source.field)})
+        for row, label in zip(rows, labels, strict=True)
+    ]
+
+
+def held_out_part(holdout: Holdout, examples: list[tuple[Row, Example]]) -> set[int]:
+    """Return the positions of the held-out examples.
+
+    Groups are ranked by the SHA-256 of their key, so the part depends on the texts alone, not on their order or a seed.
+
+    Raises:
+        ValueError: when a field is missing, or all examples are one group.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, (row, example) in enumerate(examples):
+        groups.setdefault(_key(holdout, row, example), []).append(number)
+    if len(groups) < 2:
+        raise ValueError("a part cannot be held out: all examples are one group")
+    ranked = sorted(groups, key=lambda key: hashlib.sha256(key.encode("utf-8")).digest())
+    count = min(max(1, math.ceil(holdout.fraction * len(ranked))), len(ranked) - 1)
+    return {number for key in ranked[:count] for number in groups[key]}
+
+
+def _key(holdout: Holdout, row: Row, example: Example) -> str:
+    if not holdout.group_by:
+        return example.identifier
+    values = []
+    for name in holdout.group_by:
+        try:
+            values.append(str(look(row.fields, name)))
+        except BadRowError:
+            raise ValueError(f"a part cannot be held out: there is no field {name!r} to group by") from None
+    return "\n".join(sorted(values))

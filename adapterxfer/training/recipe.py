@@ -1,0 +1,54 @@
+"""What trains one module: the numbers of a run that are not its data, its backbone or its composition."""
+
+from dataclasses import dataclass
+
+from adapterxfer.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters of one training run.
+
+    `epochs` or `steps` (updates) bounds it; `steps` wins where both are given. An update sees `batch_size` examples.
+    The rate rises linearly over the first `warmup` share of the updates and falls linearly to zero at the last.
+    `token_budget` bounds the padded tokens of one forward; larger batches are cut up, the gradient stays the same.
+
+    Raises:
+        UserError: for a value that cannot be trained with.
+    """
+
+    epochs: float = 3.0
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    token_budget: int = 8192
+
+    def __post_init__(self) -> None:
+        checks = {
+            "--epochs": self.epochs > 0,
+            "--steps": self.steps is None or self.steps > 0,
+            "--batch-size": self.batch_size > 0,
+            "--lr": self.learning_rate > 0,
+            "warmup": 0 <= self.warmup < 1,
+            "--token-budget": self.token_budget > 0,
+            "--seed": 0 <= self.seed < 2**31,
+        }
+        for option, holds in checks.items():
+            if not holds:
+                value = {"--lr": self.learning_rate}.get(option, getattr(self, option[2:].replace("-", "_"), None))
+                raise UserError(f"{option} {value} is out of range.")
+
+    def updates(self, per_epoch: int) -> int:
+        """Return the number of updates, given how many make one pass over the data."""
+        return self.steps if self.steps is not None else max(1, round(self.epochs * per_epoch))
+
+    def rate(self, step: int, updates: int) -> float:
+        """Return the learning rate of update `step` (from 0) of `updates`: linear warm-up, linear decay."""
+        rise = max(1, round(self.warmup * updates))
+        if step < rise:
+            return self.learning_rate * (step + 1) / rise
+        return self.learning_rate * (updates - step) / max(1, updates - rise)

@@ -1,0 +1,168 @@
+"""The verb that scores: a finished run on its own or another task, or a backbone alone on retrieval."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapterxfer.backbone import Backbone
+from adapterxfer.errors import UserError
+from adapterxfer.files import write_json
+from adapterxfer.modules.attach import Attached, attach_run, bare
+from adapterxfer.modules.heads import Head
+from adapterxfer.tasks import Task, check_lineage, load_task
+from adapterxfer.transfer.run import Run, open_run
+from adapterxfer.transfer.scoring import chosen_languages, score_languages
+from adapterxfer.transfer.settings import backbone_of, check_protocol, data_folder
+
+# The layer both reference harnesses read for XLM-R Large's sentence retrieval (docs/protocols.md); smaller encoders
+# are read at their last layer.
+_RETRIEVAL_LAYER = {24: 14}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one evaluation; `as_dict()` is the content of metrics.json."""
+
+    metrics: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of metrics.json."""
+        return self.metrics
+
+    def table(self) -> str:
+        """Return the scores as a text table, one language a line."""
+        return scores_table(self.metrics)
+
+
+def scores_table(metrics: dict[str, Any]) -> str:
+    """Return a metrics.json as a text table: language, number of examples, score, and the metric's parts."""
+    languages: dict[str, dict[str, Any]] = metrics["languages"]
+    parts = [key for key in next(iter(languages.values()), {}) if key not in ("n", "score")]
+    parts = [key for key in parts if all(isinstance(row.get(key), int | float) for row in languages.values())]
+    lines = [f"{metrics['task']} ({metrics['split']}, {metrics['metric']}, protocol {metrics['protocol']})"]
+    lines.append("".join(["language".ljust(10), "n".rjust(7), "score".rjust(8), *(part.rjust(12) for part in parts)]))
+    for language, row in languages.items():
+        cells = [language.ljust(10), str(row["n"]).rjust(7), f"{row['score']:.1f}".rjust(8)]
+        lines.append("".join(cells + [f"{row[part]:.1f}".rjust(12) for part in parts]))
+    lines.append("average".ljust(17) + f"{metrics['average']:.1f}".rjust(8))
+    if "average_without_english" in metrics:
+        lines.append("without en".ljust(17) + f"{metrics['average_without_english']:.1f}".rjust(8))
+    return "\n".join(lines)
+
+
+def load_run(
+    run: Run | str | Path, backbone: Backbone | str | None = None, precision: str | None = None
+) -> tuple[Run, Attached, Head]:
+    """Load a finished run for use: the run, its frozen model, and its head.
+
+    Args:
+        run: the run or its folder.
+        backbone: a loaded backbone to share, or a name; the run's own by default.
+        precision: the precision to load the backbone at; the run's own by default.
+
+    Raises:
+        UserError: when the run is unfinished, damaged, or of another backbone.
+    """
+    opened = open_run(run)
+    try:
+        own = opened.record["backbone"]
+        name, own_precision = str(own["name"]), str(own["precision"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{opened.folder / 'run.json'} is not the record of a run: {error} is missing.") from None
+    loaded = backbone_of(backbone or name, precision or (own_precision if not isinstance(backbone, Backbone) else None))
+    return opened, attach_run(loaded, opened.folder), Head.load(opened.folder / "head")
+
+
+def evaluate(
+    run: Run | str | Path | Backbone,
+    task: str | Task | None = None,
+    *,
+    languages: str | list[str] | None = None,
+    split: str | None = None,
+    data_dir: str | Path | None = None,
+    protocol: str | None = None,
+    precision: str | None = None,
+    max_eval_examples: int | None = None,
+    layer: int | None = None,
+    backbone: Backbone | str | None = None,
+) -> Scores:
+    """Score a run in some or all languages, on its own task or another of the same kind and labels.
+
+    A backbone (or its name) in the place of the run is scored as it is, which retrieval tasks allow.
+
+    Args:
+        run: a run, its folder, a backbone, or a backbone's name.
+        task: the task to score; the run's own by default.
+        languages: "all", "de,sw" or a list; all whose files are there by default.
+        split: the split to score; the task's evaluation split by default.
+        data_dir: where the original files are; where the run found them by default.
+        protocol: jiant or xtreme; the run's own by default.
+        precision: of the backbone; the run's own by default.
+        max_eval_examples: score the first so many examples of each language only.
+        layer: read the encoder after this many layers (retrieval only).
+        backbone: a loaded backbone to share between calls.
+
+    Returns:
+        The scores, also kept under `<run>/evaluations/`, with the predictions.
+
+    Raises:
+        UserError: for wrong input, named in one sentence.
+    """
+    folder: Path | None = None
+    record: dict[str, Any] = {}
+    if isinstance(run, Backbone) or _is_backbone_name(run):
+        attached = bare(backbone_of(run, precision))  # type: ignore[arg-type]
+        head, own = Head("retrieval", attached.backbone.hidden_size), None
+        if task is None:
+            raise UserError("a backbone alone is scored on a retrieval task: name one with --task, e.g. tatoeba.")
+    else:
+        opened, attached, head = load_run(run, backbone, precision)
+        folder, record = opened.folder, opened.record
+        own = run_task(opened)
+    declared = own if task is None else task if isinstance(task, Task) else load_task(task)
+    assert declared is not None
+    if declared.kind == "retrieval":
+        head = Head("retrieval", attached.backbone.hidden_size)
+        layer = layer if layer is not None else _RETRIEVAL_LAYER.get(attached.backbone.layers)
+    elif own is None:
+        raise UserError(f"task {declared.name} needs a trained head; a backbone alone is scored on retrieval only.")
+    elif declared.kind != head.kind or (head.kind in ("pair", "tagging") and declared.labels != head.labels):
+        raise UserError(
+            f"{folder} was trained on {own.name} ({head.kind}, labels {', '.join(head.labels) or 'none'}), "
+            f"which cannot predict {declared.name} ({declared.kind}, labels {', '.join(declared.labels) or 'none'})."
+        )
+    if layer is not None and not (declared.kind == "retrieval" and 0 <= layer <= attached.backbone.layers):
+        raise UserError(f"--layer {layer}: a retrieval task takes 0 to {attached.backbone.layers}, others none.")
+    notes = check_lineage(record.get("trained_on", []), declared)
+    data = data_folder(data_dir or record.get("data", {}).get("data_dir"))
+    chosen_split = split or declared.evaluation_split
+    kept = folder / "evaluations" / f"{declared.name}-{chosen_split}" if folder else None
+    metrics = score_languages(
+        attached,
+        head,
+        declared,
+        split=chosen_split,
+        languages=chosen_languages(declared, chosen_split, languages, data),
+        data_dir=data,
+        protocol=check_protocol(protocol or record.get("protocol", "xtreme")),
+        max_examples=max_eval_examples,
+        folder=kept,
+        reuse=False,
+        layer=layer,
+    )
+    metrics |= {"run": str(folder) if folder else None, "backbone": attached.backbone.name, "notes": notes}
+    if kept is not None:
+        write_json(kept / "metrics.json", metrics)
+    return Scores(metrics)
+
+
+def run_task(run: Run) -> Task:
+    """Return the declaration of a run's task: the catalogue's by name, a user's own by its path."""
+    own = run.record["task"]
+    return load_task(own["path"] if own["path"] else own["name"])
+
+
+def _is_backbone_name(run: Any) -> bool:
+    """Say whether a text names a backbone rather than a run: `mini`, or an XLM-R by its Hub name."""
+    named = isinstance(run, str) and (run == "mini" or run.split("/")[-1].startswith("xlm-roberta"))
+    return named and not Path(run).exists()

@@ -1,0 +1,119 @@
+"""Predict and score one task in many languages with one attached model; keep what is done language by language."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from adapterxfer.engine.inference import outputs
+from adapterxfer.errors import UserError
+from adapterxfer.evaluation.scores import average, score
+from adapterxfer.features.kinds import FeatureSettings, kind_of
+from adapterxfer.files import write_json_lines
+from adapterxfer.modules.attach import Attached
+from adapterxfer.modules.heads import Head
+from adapterxfer.tasks import Task, languages_present, load_examples
+
+
+def feature_settings(task: Task, protocol: str, backbone_max_length: int) -> FeatureSettings:
+    """Return how `task` becomes features under a protocol, within what the backbone can read."""
+    numbers = task.protocol(protocol)
+    return FeatureSettings(
+        max_length=min(numbers.max_length, backbone_max_length),
+        stride=numbers.stride,
+        max_query_length=numbers.max_query_length,
+        max_answer_length=numbers.max_answer_length,
+        long_sentences="truncate" if protocol == "jiant" else "split",
+    )
+
+
+def chosen_languages(task: Task, split: str, wanted: str | list[str] | None, data_dir: Path | None) -> list[str]:
+    """Return the languages to evaluate: those wanted, or all whose files are there, English first.
+
+    Raises:
+        UserError: for a language the task does not have, or whose file is not there.
+    """
+    present = languages_present(task, split, data_dir)
+    names = wanted.split(",") if isinstance(wanted, str) else wanted
+    if not names or names == ["all"]:
+        if not present:
+            where = f"under {data_dir}" if data_dir else "(name their folder with --data-dir)"
+            raise UserError(f"no {split} file of task {task.name} is there {where}.")
+        return sorted(present, key=lambda language: (language != "en", language))
+    names = [name.strip() for name in names if name.strip()]
+    for name in names:
+        if name not in task.languages:
+            raise UserError(f"task {task.name} has no language {name!r}; it has {', '.join(task.languages)}.")
+        if name not in present:
+            raise UserError(f"the {split} file of {task.name} in {name} is not there under {data_dir}.")
+    return list(dict.fromkeys(names))
+
+
+def score_languages(
+    attached: Attached,
+    head: Head,
+    task: Task,
+    *,
+    split: str,
+    languages: list[str],
+    data_dir: Path | None,
+    protocol: str,
+    max_examples: int | None,
+    folder: Path | None,
+    reuse: bool = True,
+    layer: int | None = None,
+) -> dict[str, Any]:
+    """Predict and score each language; return the content of metrics.json.
+
+    Predictions are written to `folder`/predictions/<language>.jsonl as each language ends.
+
+    Args:
+        attached: the backbone with its modules.
+        head: the head of the task.
+        task: the task to score.
+        split: the split to score on.
+        languages: its languages.
+        data_dir: where the original files are.
+        protocol: jiant or xtreme.
+        max_examples: score the first so many examples of each language only.
+        folder: where predictions are kept; None keeps none.
+        reuse: score a language whose predictions are in `folder` already from these (an interrupted run's).
+        layer: read the encoder after this many layers (retrieval).
+
+    Raises:
+        UserError: for data that cannot be read or carries no gold labels.
+    """
+    kind = kind_of(task)
+    settings = feature_settings(task, protocol, attached.backbone.max_length)
+    scores: dict[str, dict[str, Any]] = {}
+    notes: dict[str, dict[str, int]] = {}
+    for language in languages:
+        examples = load_examples(task, split, language, data_dir)[:max_examples]
+        kept = folder / "predictions" / f"{language}.jsonl" if folder else None
+        if reuse and kept is not None and kept.is_file():
+            predictions = [json.loads(line) for line in kept.read_text(encoding="utf-8").split("\n") if line]
+        else:
+            rows = kind.encode(task, examples, attached.backbone.tokenizer, settings)
+            if rows.notes:
+                notes[language] = dict(rows.notes)
+            logits = outputs(attached, head, rows, layer, label=f"{task.name} {language}")
+            predictions = kind.decode(task, examples, rows, logits)
+            if kept is not None:
+                write_json_lines(kept, predictions)
+        scores[language] = score(task, examples, predictions, language)
+    metrics: dict[str, Any] = {
+        "task": task.name,
+        "task_version": task.version,
+        "metric": task.metric,
+        "protocol": protocol,
+        "split": split,
+        "languages": scores,
+        "average": average(list(scores.values())),
+    }
+    others = [value for language, value in scores.items() if language != "en"]
+    if others and len(others) < len(scores):
+        metrics["average_without_english"] = average(others)
+    if max_examples is not None:
+        metrics["max_examples"] = max_examples
+    if notes:
+        metrics["features"] = notes
+    return metrics

@@ -1,0 +1,262 @@
+"""The verbs that train: an intermediate task, and a target task on top of trained modules."""
+
+import random
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from adapterxfer.backbone import Backbone
+from adapterxfer.errors import UserError
+from adapterxfer.features.kinds import kind_of
+from adapterxfer.files import sha256_file, sha256_json, write_json
+from adapterxfer.modules.attach import attach
+from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
+from adapterxfer.modules.heads import Head
+from adapterxfer.modules.parse import parse_spec
+from adapterxfer.modules.specs import Bottleneck, Spec
+from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set
+from adapterxfer.training.loop import train
+from adapterxfer.training.recipe import Recipe
+from adapterxfer.transfer.run import Run, run_folder
+from adapterxfer.transfer.scoring import chosen_languages, feature_settings, score_languages
+from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, check_protocol, data_folder, environment
+
+_SEED_OF_THE_DRAW = 0
+
+
+def train_intermediate(
+    task: str | Task,
+    backbone: Backbone | str = DEFAULT_BACKBONE,
+    adapter: str | Spec = Bottleneck(),  # noqa: B008  (frozen)
+    *,
+    out: str | Path | None = None,
+    **options: Any,
+) -> Run:
+    """Train an English task as one fresh module on the frozen backbone, and score it on its English evaluation split.
+
+    Args:
+        task: a task of the catalogue, or the path of a declaration.
+        backbone: a loaded backbone or its name.
+        adapter: the spec of the module, e.g. `ax.lora(r=16)` or "bottleneck(reduction=4)".
+        out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
+        **options: see `train_target`, which takes the same.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: for wrong input, named in one sentence.
+        RunError: when a NaN loss, a full disk or a signal stopped it; `resume=True` goes on.
+    """
+    declared = task if isinstance(task, Task) else load_task(task)
+    if declared.kind == "retrieval" or declared.training_task is None:
+        raise UserError(f"task {declared.name} has no training data; it is evaluated only.")
+    return _train(declared, "intermediate", backbone, parse_spec(adapter), out, ["en"], **options)
+
+
+def train_target(
+    task: str | Task,
+    backbone: Backbone | str = DEFAULT_BACKBONE,
+    compose: Any = None,
+    *,
+    strategy: str | None = None,
+    sources: list[Any] | None = None,
+    adapter: str | Spec = Bottleneck(),  # noqa: B008  (frozen)
+    out: str | Path | None = None,
+    languages: str | list[str] | None = None,
+    **options: Any,
+) -> Run:
+    """Train a target task on English through a composition, and score it zero-shot in every language there is.
+
+    Args:
+        task: a task of the catalogue, or the path of a declaration.
+        backbone: a loaded backbone or its name.
+        compose: the composition, e.g. `ax.Stack(mnli, ax.bottleneck())`; or None with `strategy`.
+        strategy: baseline, stack, continue or fuse: short for the composition of `sources` and `adapter`.
+        sources: trained runs or modules for `strategy`.
+        adapter: the spec of the fresh module for `strategy`.
+        out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
+        languages: the languages to score; all whose files are there by default.
+        **options: data_dir, precision, protocol ("xtreme"), top_layers, epochs, steps, batch_size, lr, seed (0),
+            max_examples (a fixed random draw of so many training examples, the same for every seed),
+            max_eval_examples (the first so many of each language), token_budget, resume.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: for wrong input, named in one sentence.
+        RunError: when a NaN loss, a full disk or a signal stopped it; `resume=True` goes on.
+    """
+    declared = task if isinstance(task, Task) else load_task(task)
+    if declared.training_task is None:
+        raise UserError(f"task {declared.name} has no training data; score it with `adapterxfer evaluate`.")
+    if (compose is None) == (strategy is None):
+        raise UserError("give either a composition (--compose) or a --strategy.")
+    if compose is not None:
+        expression = as_expression(compose)
+    else:
+        expression = strategy_expression(strategy or "", list(sources or []), parse_spec(adapter))
+    check_trains(expression)
+    return _train(declared, "target", backbone, expression, out, languages, **options)
+
+
+def _train(
+    task: Task,
+    role: str,
+    backbone: Backbone | str,
+    expression: Expression,
+    out: str | Path | None,
+    languages: str | list[str] | None,
+    *,
+    data_dir: str | Path | None = None,
+    precision: str | None = None,
+    protocol: str = "xtreme",
+    top_layers: int | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    max_examples: int | None = None,
+    max_eval_examples: int | None = None,
+    token_budget: int | None = None,
+    resume: bool = False,
+) -> Run:
+    started = time.monotonic()
+    numbers = task.protocol(check_protocol(protocol))
+    expression = _in_top_layers(expression, top_layers)
+    recipe = Recipe(
+        epochs=epochs if epochs is not None else numbers.epochs,
+        steps=steps,
+        batch_size=batch_size or numbers.batch_size,
+        learning_rate=lr if lr is not None else _default_rate(expression),
+        seed=seed,
+        **({"token_budget": token_budget} if token_budget else {}),
+    )
+    for option, value in (("--max-examples", max_examples), ("--max-eval-examples", max_eval_examples)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} {value} is out of range.")
+    folder = Path(out).expanduser() if out else Path("runs") / _default_name(task, expression, seed)
+    if resume and (folder / "run.json").is_file():
+        return Run(folder)
+    data = data_folder(data_dir)
+    loaded = backbone_of(backbone, precision)
+
+    trained_with = load_task(str(task.training_task)) if task.training_task != task.name else task
+    split = task.evaluation_split
+    scored = chosen_languages(task, split, languages, data)
+    material = training_set(trained_with, data, protects=[task])
+    material = _draw(material, max_examples)
+    attached = attach(loaded, expression, task.name, seed)
+    notes = check_lineage([*attached.trained_on, trained_with.name], task)
+    identity = {
+        "task": task.digest(),
+        "role": role,
+        "composition": str(expression),
+        "modules": {part.name: sha256_file(part.source.weights) for part in attached.parts if part.source},
+        "recipe": asdict(recipe),
+        "protocol": protocol,
+        "backbone": loaded.digest,
+        "precision": loaded.precision,
+        "data": sha256_json([sha256_file(path) for path in material.files]),
+        "max_examples": max_examples,
+        "max_eval_examples": max_eval_examples,
+        "languages": scored,
+    }
+    with run_folder(folder, identity, resume) as work:
+        rows = kind_of(task).encode(
+            task, material.examples, loaded.tokenizer, feature_settings(task, protocol, loaded.max_length)
+        )
+        head = new_head(task, loaded, seed)
+        summary = train(attached, head, rows, recipe, work, sha256_json(identity))
+        attached.save(work)
+        head.save(work / "head")
+        metrics = score_languages(
+            attached,
+            head,
+            task,
+            split=split,
+            languages=scored,
+            data_dir=data,
+            protocol=protocol,
+            max_examples=max_eval_examples,
+            folder=work,
+        )
+        write_json(work / "metrics.json", metrics)
+        record = {
+            "name": task.name,
+            "role": role,
+            "task": {"name": task.name, "version": task.version, "digest": task.digest(), "path": _own_path(task)},
+            "trained_on": list(dict.fromkeys([*attached.trained_on, trained_with.name])),
+            "composition": attached.describe(),
+            "trainable_parameters": sum(p.numel() for p in attached.trainable().values()),
+            "recipe": asdict(recipe),
+            "selection": "the last update; no evaluation data is looked at",
+            "protocol": protocol,
+            "backbone": {"name": loaded.name, "digest": loaded.digest, "precision": loaded.precision},
+            "data": {
+                "task": trained_with.name,
+                "data_dir": str(data.resolve()) if data else None,
+                "files": {path.name: sha256_file(path) for path in material.files},
+                "examples": len(material.examples),
+                "dropped": material.dropped,
+                "features": rows.notes,
+            },
+            "notes": notes,
+            "training": asdict(summary),
+            "identity": sha256_json(identity),
+            "seconds": round(time.monotonic() - started, 1),
+            **environment(),
+        }
+        write_json(work / "run.json", record)
+    return Run(folder)
+
+
+def _own_path(task: Task) -> str | None:
+    """Return where a user's own declaration stands; None for the catalogue's, which is found by name anywhere."""
+    path = Path(task.path).resolve()
+    return None if path.parent.name == "catalog" and path.parents[1].name == "tasks" else str(path)
+
+
+def new_head(task: Task, backbone: Backbone, seed: int) -> Head:
+    """Return a fresh head for the task, drawn from `seed`."""
+    import torch
+
+    torch.manual_seed(seed)
+    return Head(task.kind, backbone.hidden_size, task.labels)
+
+
+def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression:
+    if top_layers is None:
+        return expression
+    if isinstance(expression, Spec):
+        return expression.with_top_layers(top_layers)
+    children = [
+        child.with_top_layers(top_layers) if isinstance(child, Spec) else child
+        for child in getattr(expression, "children", ())
+    ]
+    if not any(isinstance(child, Spec) for child in children):
+        raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
+    return type(expression)(*children)  # type: ignore[arg-type, return-value]
+
+
+def _default_rate(expression: Expression) -> float:
+    """Return the learning rate of what is fresh; of a bottleneck where nothing is (Continue, a Fuse alone)."""
+    fresh = [leaf for leaf, _ in leaves(expression) if isinstance(leaf, Spec)]
+    return (fresh[0] if fresh else Bottleneck()).default_learning_rate
+
+
+def _default_name(task: Task, expression: Expression, seed: int) -> str:
+    fresh = [leaf.word for leaf, _ in leaves(expression) if isinstance(leaf, Spec)]
+    kind = type(expression).__name__.lower() if not isinstance(expression, Spec) else expression.word
+    return "-".join(dict.fromkeys([task.name, kind, *fresh])) + f"-seed{seed}"
+
+
+def _draw(material: TrainingSet, max_examples: int | None) -> TrainingSet:
+    """Return at most `max_examples` examples, drawn once and for all: the training seed does not change them."""
+    if max_examples is None or max_examples >= len(material.examples):
+        return material
+    chosen = sorted(random.Random(_SEED_OF_THE_DRAW).sample(range(len(material.examples)), max_examples))
+    return replace(material, examples=[material.examples[index] for index in chosen])

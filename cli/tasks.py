@@ -1,0 +1,57 @@
+"""`adapterxfer tasks list|show|check`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The tasks: list them, show one, check its files.", no_args_is_help=True, rich_markup_mode=None)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task of the catalogue, or the path of a declaration.")]
+
+
+@app.command("list")
+def list_tasks(
+    role: Annotated[str | None, typer.Option(metavar="ROLE", help="intermediate or target.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the tasks of the catalogue."""
+    from adapterxfer.report.tasks import task_line, task_values
+    from adapterxfer.tasks import list_tasks as listed
+
+    tasks = listed(role)
+    if as_json:
+        typer.echo(json.dumps([task_values(task) for task in tasks], ensure_ascii=False, indent=2))
+        return
+    width = max((len(task.name) for task in tasks), default=0)
+    for task in tasks:
+        typer.echo(task_line(task, width))
+
+
+@app.command("show")
+def show(task: TaskName, as_json: Json = False) -> None:
+    """Show one task: what it is, its languages, labels, protocols, licence and overlaps."""
+    from adapterxfer.report.tasks import task_text, task_values
+    from adapterxfer.tasks import load_task
+
+    declared = load_task(task)
+    typer.echo(json.dumps(task_values(declared), ensure_ascii=False, indent=2) if as_json else task_text(declared))
+
+
+@app.command("check")
+def check(
+    task: TaskName,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="The folder of original files.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Parse every split and language of a task; print counts, and each bad row by file and line."""
+    from adapterxfer.report.tasks import check_text
+    from adapterxfer.tasks import check_task, load_task
+    from adapterxfer.transfer.settings import data_folder
+
+    report = check_task(load_task(task), data_folder(data_dir))
+    typer.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=2) if as_json else check_text(report))
+    if not report.ok:
+        raise typer.Exit(2)

@@ -1,0 +1,204 @@
+"""Compositions on a backbone: what trains, that nothing else moves, and that the outputs are the libraries' own."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from adapterxfer.engine.encoder import encode
+from adapterxfer.errors import UserError
+from adapterxfer.modules.attach import attach, bare
+from adapterxfer.modules.parse import parse_expression
+
+SENTENCES = ["The cat sleeps.", "Der Zug nach Berlin fährt heute nicht, sagte sie.", "猫は寝ています。"]
+
+COMPOSITIONS = [
+    "bottleneck(reduction=4)",
+    "bottleneck(reduction=4, kind=houlsby)",
+    "bottleneck(reduction=4, kind=parallel)",
+    "bottleneck(reduction=4, top_layers=1)",
+    "lora(r=4)",
+    "lora(r=4, targets=(query, key, value, attention_output, intermediate, output))",
+    "Stack({a}, bottleneck(reduction=4))",
+    "Stack({a}, {b}, bottleneck(reduction=4, kind=houlsby))",
+    "Stack({l}, lora(r=2))",
+    "Stack({l}, {m}, lora(r=2))",
+    "Stack({l}, bottleneck(reduction=4))",
+    "Stack({a}, lora(r=4))",
+    "Fuse({a}, {b})",
+    "Stack(Fuse({a}, {b}), bottleneck(reduction=4))",
+    "Stack({h}, bottleneck(reduction=4, kind=houlsby))",
+    "Stack({p}, bottleneck(reduction=4, kind=parallel))",
+    "Continue({a})",
+    "Continue({l})",
+    "Stack({a}, Continue({b}))",
+]
+
+
+def built(tiny, folders, text, seed=3):
+    return attach(tiny, parse_expression(text.format(**{p.name: p for p in folders.iterdir()})), "target", seed)
+
+
+def stir(attached, seed=5):
+    """Give every trainable parameter a distinct non-zero value."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in attached.trainable().values():
+        parameter.data.normal_(std=0.3, generator=generator)
+
+
+def batch(tiny):
+    encoded = tiny.tokenizer(SENTENCES, padding=True, return_tensors="pt")
+    return encoded["input_ids"], encoded["attention_mask"]
+
+
+def digest(backbone):
+    sha = hashlib.sha256()
+    for name in sorted(backbone.state):
+        sha.update(name.encode())
+        sha.update(backbone.state[name].contiguous().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+@pytest.mark.parametrize("text", COMPOSITIONS)
+def test_our_encoder_equals_the_plain_padded_forward_and_its_gradients_per_token(tiny, module_folders, text):
+    attached = built(tiny, module_folders, text)
+    stir(attached)
+    ids, mask = batch(tiny)
+    ours = encode(attached, ids, mask)
+    theirs = attached.model.roberta(input_ids=ids, attention_mask=mask)[0]
+    kept = mask.bool()
+    torch.testing.assert_close(ours[kept], theirs[kept], atol=1e-5, rtol=1e-5)
+    unlike_bare = encode(bare(tiny), ids, mask)[kept]
+    assert (ours[kept] - unlike_bare).abs().max() > 1e-2, "the modules do nothing here"
+    weights = torch.randn(ours[kept].shape, generator=torch.Generator().manual_seed(0))
+    parameters = list(attached.trainable().values())
+    got = torch.autograd.grad((ours[kept] * weights).mean(), parameters)
+    wanted = torch.autograd.grad((theirs[kept] * weights).mean(), parameters)
+    for name, one, other in zip(attached.trainable(), got, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+EXPECTED = {
+    "bottleneck(reduction=4)": {".adapters.target."},
+    "Stack({a}, bottleneck(reduction=4))": {".adapters.target."},
+    "Continue({a})": {".adapters.target."},
+    "Fuse({a}, {b})": {".adapter_fusion_layer.a,b."},
+    "Stack(Fuse({a}, {b}), bottleneck(reduction=4))": {".adapters.target.", ".adapter_fusion_layer.a,b."},
+    "lora(r=4)": {".lora_A.target.", ".lora_B.target."},
+    "Stack({l}, lora(r=4))": {".lora_A.target.", ".lora_B.target."},
+    "Continue({l})": {".lora_A.target.", ".lora_B.target."},
+    "Stack({l}, bottleneck(reduction=4))": {".adapters.target."},
+}
+
+
+@pytest.mark.parametrize("text", EXPECTED)
+def test_what_trains_is_the_fresh_module_and_the_fusion_and_nothing_else(tiny, module_folders, text):
+    attached = built(tiny, module_folders, text)
+    everything = [name for name, _ in attached.model.named_parameters()]
+    wanted = {name for name in everything if any(mark in name for mark in EXPECTED[text])}
+    assert set(attached.trainable()) == wanted
+    for mark in EXPECTED[text]:
+        layers = {name.split(".layer.")[1].split(".")[0] for name in wanted if mark in name}
+        assert layers == {"0", "1", "2"}, f"{mark} does not train in every layer"
+
+
+@pytest.mark.parametrize("text", ["Stack({a}, bottleneck(reduction=4))", "Stack({l}, lora(r=4))", "Fuse({a}, {b})"])
+def test_training_steps_move_no_bit_of_the_backbone_nor_of_a_frozen_module(tiny, module_folders, text):
+    attached = built(tiny, module_folders, text)
+    stir(attached)
+    before = digest(tiny)
+    frozen = {n: p.detach().clone() for n, p in attached.model.named_parameters() if not p.requires_grad}
+    moving = {n: p.detach().clone() for n, p in attached.trainable().items()}
+    optimizer = torch.optim.AdamW(attached.trainable().values(), lr=1e-2)
+    ids, mask = batch(tiny)
+    for _ in range(3):
+        encode(attached, ids, mask).pow(2).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert digest(tiny) == before
+    assert all(torch.equal(p, frozen[n]) for n, p in attached.model.named_parameters() if n in frozen)
+    assert any(not torch.equal(p, moving[n]) for n, p in attached.trainable().items())
+
+
+def test_fresh_weights_depend_on_the_seed_only(tiny, module_folders):
+    one, same, other = (built(tiny, module_folders, "Stack({a}, lora(r=4))", seed) for seed in (1, 1, 2))
+    for name, parameter in one.trainable().items():
+        assert torch.equal(parameter, same.trainable()[name])
+    assert any(not torch.equal(p, other.trainable()[n]) for n, p in one.trainable().items())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Fuse({a}, {l})", "l is a LoRA"),
+        ("Fuse({a}, {h})", "same places"),
+        ("Fuse({a}, {top})", "same places"),
+        ("Stack(nowhere/at-all, lora())", "neither a folder nor"),
+        ("bottleneck(top_layers=4)", "has 3 layers"),
+        ("bottleneck(reduction=64)", "leaves nothing"),
+    ],
+)
+def test_compositions_that_cannot_work_are_refused(tiny, module_folders, text, says):
+    with pytest.raises(UserError) as caught:
+        built(tiny, module_folders, text)
+    assert says in str(caught.value)
+
+
+PLAIN = """
+import json, sys, torch
+from transformers import AutoTokenizer, XLMRobertaModel
+kind, base, folder, sentences, out = json.loads(sys.argv[1])
+batch = AutoTokenizer.from_pretrained(base)(sentences, padding=True, return_tensors="pt")
+if kind == "lora":
+    from peft import PeftModel
+    import warnings
+    warnings.simplefilter("error")
+    model = PeftModel.from_pretrained(XLMRobertaModel.from_pretrained(base, add_pooling_layer=False), folder).eval()
+    hidden = model(**batch)[0]
+else:
+    from adapters import AutoAdapterModel
+    model = AutoAdapterModel.from_pretrained(base)
+    name = model.load_adapter(folder, use_safetensors=True)
+    model.set_active_adapters(name)
+    model.eval()
+    hidden = model.roberta(**batch)[0]
+torch.save(hidden.detach(), out)
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bottleneck(reduction=4)", "bottleneck(reduction=4, kind=houlsby)", "bottleneck(reduction=4, kind=parallel)",
+     "lora(r=4)", "lora(r=4, targets=(query, output), top_layers=2)", "Continue({a})", "Continue({l})"],
+)  # fmt: skip
+def test_a_module_saved_here_gives_the_same_hidden_states_in_the_plain_library_in_a_fresh_process(
+    tiny, tiny_folder, module_folders, tmp_path, text
+):
+    attached = built(tiny, module_folders, text)
+    stir(attached)
+    attached.save(tmp_path)
+    kind = attached.parts[0].kind
+    out = tmp_path / "hidden.pt"
+    arguments = json.dumps([kind, str(tiny_folder), str(tmp_path / "module"), SENTENCES, str(out)])
+    subprocess.run([sys.executable, "-c", PLAIN, arguments], check=True)
+    theirs = torch.load(out)
+    ids, mask = batch(tiny)
+    ours = encode(attached, ids, mask)
+    torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a", "h", "p", "l"])
+def test_a_module_made_by_the_plain_library_gives_the_same_hidden_states_here(
+    tiny, tiny_folder, module_folders, tmp_path, name
+):
+    out = tmp_path / "hidden.pt"
+    kind = "lora" if name == "l" else "bottleneck"
+    arguments = json.dumps([kind, str(tiny_folder), str(module_folders / name), SENTENCES, str(out)])
+    subprocess.run([sys.executable, "-c", PLAIN, arguments], check=True)
+    theirs = torch.load(out)
+    ids, mask = batch(tiny)
+    ours = encode(built(tiny, module_folders, f"Continue({{{name}}})"), ids, mask)
+    torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-5, rtol=1e-5)
