@@ -51,7 +51,7 @@ class Rows:
         targets: empty when the examples carry no labels, else
             pair: `label` per row; choice: `label` per *example* (index of the right choice) and `is_right` per row;
             tagging: `tags`, one array per row, -100 everywhere but at first sub-tokens;
-            span: `start` and `end` per row, token positions, both 0 (the first token) where the window lacks the answer.
+            span: `start` and `end` per row, token positions, both 0 (`<s>`) where the window lacks the answer.
         group: row -> group; rows of one group always share a batch (the choices of one example), else one row each.
         notes: what was truncated, split, unreachable ..., counted; only what happened at all is named.
         extra: what decoding needs.

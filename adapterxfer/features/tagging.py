@@ -55,9 +55,8 @@ class TaggingKind:
             notes["split_sentences"] += len(parts) > 1
             for start, stop in parts:
                 words = example.words[start:stop]
-                tokens = [pieces[word] for word in words]
-                row = vocabulary.join(np.concatenate(tokens) if tokens else np.zeros(0, np.int32))
-                at = 1 + np.cumsum([0, *(len(piece) for piece in tokens)])[:-1]
+                row = vocabulary.join(np.concatenate([np.zeros(0, np.int32), *(pieces[word] for word in words)]))
+                at = 1 + np.cumsum([0, *(len(pieces[word]) for word in words)])[:-1]
                 input_ids.append(row)
                 owner.append(number)
                 positions.append(at.astype(np.int64))

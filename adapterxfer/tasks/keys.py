@@ -32,7 +32,7 @@ class Keys:
 
     def error(self, key: str, why: str) -> UserError:
         """Return the error that says what is wrong with `key`."""
-        return UserError(f"{self.file}: {self.prefix}{key} {why}.")
+        return UserError(f"{self.file}: {self.prefix}{key} {why}{'' if why.endswith('?') else '.'}")
 
     def has(self, key: str) -> bool:
         """Tell whether the key is given."""
@@ -44,7 +44,8 @@ class Keys:
         if key in self._left:
             return self._left.pop(key)
         if default is _REQUIRED:
-            raise self.error(key, "is missing")
+            near = _nearest(key, [str(other) for other in self._left])
+            raise self.error(key, f"is missing; is it meant by {near}?" if near else "is missing")
         return default
 
     def text(self, key: str, default: Any = _REQUIRED, choices: tuple[str, ...] = ()) -> Any:
@@ -117,10 +118,14 @@ class Keys:
     def end(self) -> None:
         """Refuse unknown keys."""
         for key in self._left:
-            from difflib import get_close_matches
+            near = _nearest(str(key), self._known)
+            raise self.error(str(key), f"is not a known key; did you mean {near}?" if near else "is not a known key")
 
-            near = get_close_matches(str(key), self._known, n=1)
-            raise self.error(str(key), f"is not a known key{f'; did you mean {near[0]}?' if near else ''}".rstrip("."))
+
+def _nearest(word: str, words: list[str]) -> str:
+    from difflib import get_close_matches  # only needed when something is wrong
+
+    return next(iter(get_close_matches(word, words, n=1)), "")
 
 
 def _said(value: Any) -> str:

@@ -9,7 +9,7 @@ from adapterxfer.errors import UserError
 from adapterxfer.tasks.build import BadRowError, build, look
 from adapterxfer.tasks.examples import Example
 from adapterxfer.tasks.readers import FORMATS, Problem, Row, parallel
-from adapterxfer.tasks.schema import Holdout, Split, Task
+from adapterxfer.tasks.schema import Holdout, LabelFile, Split, Task
 from adapterxfer.tasks.sources import paths_of, root_of
 
 
@@ -84,8 +84,11 @@ def survey(task: Task, split: str, language: str, data_dir: Path | None = None) 
             raise UserError(f"{file} does not exist; task {task.name} needs it for split {split}, language {language}.")
     problems: list[Problem] = []
     rows = _rows(place, files, problems)
-    built = build(task, place, rows, files[0])
-    # A problem that a reader met is a row of the file too, except for those that ended it; it is not counted.
+    if place.labels_from is not None:
+        labelled = _with_labels(place.labels_from, rows, files, problems)
+    else:
+        labelled = rows
+    built = build(task, place, labelled, files[0])
     loaded = Loaded(
         examples=[example for _, example in built.examples],
         rows=len(rows),
@@ -114,19 +117,24 @@ def _rows(split: Split, files: list[Path], problems: list[Problem]) -> list[Row]
         rows = parallel.read_both(files[0], files[1], split.read.options, problems)
     else:
         rows = FORMATS[split.read.format].read(files[0], split.read.options, problems)
-    if split.labels_from is None or problems:
-        return rows
-    source, file = split.labels_from, files[-1]
+    return rows
+
+
+def _with_labels(source: LabelFile, rows: list[Row], files: list[Path], problems: list[Problem]) -> list[Row]:
+    """Give each row its label from the file of labels; no rows at all when the two cannot be aligned."""
+    if problems:  # a row that is missing would shift all that follow
+        return []
+    file = files[-1]
     labels = FORMATS[source.read.format].read(file, source.read.options, problems)
     if problems:
-        return rows
+        return []
     if len(labels) != len(rows):
         why = f"{len(labels)} rows of labels, but {files[0].name} has {len(rows)} rows"
         problems.append(Problem(file, labels[-1].line if labels else 1, why))
-        return rows
+        return []
     if labels and source.field not in labels[0].fields:
         problems.append(Problem(file, 1, f"there is no column {source.field!r}"))
-        return rows
+        return []
     return [
         Row(row.line, {**row.fields, source.field: label.fields.get(source.field)})
         for row, label in zip(rows, labels, strict=True)

@@ -205,7 +205,8 @@ class Task:
         """Return the task for people to read."""
         lines = [
             f"{self.name}, version {self.version}: {self.description}",
-            f"kind       {self.kind}, scored by {self.metric} on {self.evaluation_split}; role {' and '.join(self.roles)}",
+            f"kind       {self.kind}; role {' and '.join(self.roles)}",
+            f"scored     by {self.metric} on {self.evaluation_split}",
             f"trained on {self.training_task or 'nothing (scored straight from the encoder)'}",
         ]
         if self.labels:
@@ -215,8 +216,8 @@ class Task:
             lines.append(f"split      {name}: {len(spoken)} language{'s' * (len(spoken) > 1)} ({', '.join(spoken)})")
         for name, protocol in self.protocols.items():
             lines.append(
-                f"protocol   {name}: length {protocol.max_length}, {protocol.epochs} epochs, batch {protocol.batch_size}, "
-                f"published rate {protocol.learning_rate:g}, warm-up {protocol.warmup:g}"
+                f"protocol   {name}: length {protocol.max_length}, {protocol.epochs} epochs, "
+                f"batch {protocol.batch_size}, published rate {protocol.learning_rate:g}, warm-up {protocol.warmup:g}"
             )
         for overlap in self.overlaps:
             lines.append(f"overlap    {overlap.task} ({overlap.action}): {overlap.why}")

@@ -35,18 +35,22 @@ class Scores:
 
 
 def scores_table(metrics: dict[str, Any]) -> str:
-    """Return a metrics.json as a text table: language, number of examples, score, and the metric's parts."""
+    """Return a metrics.json as a text table: language, number of examples, score, the metric's parts, and averages."""
     languages: dict[str, dict[str, Any]] = metrics["languages"]
-    parts = [key for key in next(iter(languages.values()), {}) if key not in ("n", "score")]
-    parts = [key for key in parts if all(isinstance(row.get(key), int | float) for row in languages.values())]
-    lines = [f"{metrics['task']} ({metrics['split']}, {metrics['metric']}, protocol {metrics['protocol']})"]
-    lines.append("".join(["language".ljust(10), "n".rjust(7), "score".rjust(8), *(part.rjust(12) for part in parts)]))
+    rows = list(languages.values())
+    parts = [key for key in rows[0] if key != "n" and all(isinstance(row.get(key), int | float) for row in rows)]
+
+    def line(label: str, count: str, values: list[str]) -> str:
+        return label.ljust(12) + count.rjust(7) + "".join(value.rjust(18) for value in values)
+
+    lines = [f"{metrics['task']}, split {metrics['split']}, metric {metrics['metric']}, protocol {metrics['protocol']}"]
+    lines.append(line("language", "n", parts))
     for language, row in languages.items():
-        cells = [language.ljust(10), str(row["n"]).rjust(7), f"{row['score']:.1f}".rjust(8)]
-        lines.append("".join(cells + [f"{row[part]:.1f}".rjust(12) for part in parts]))
-    lines.append("average".ljust(17) + f"{metrics['average']:.1f}".rjust(8))
-    if "average_without_english" in metrics:
-        lines.append("without en".ljust(17) + f"{metrics['average_without_english']:.1f}".rjust(8))
+        lines.append(line(language, str(row["n"]), [f"{row[part]:.1f}" for part in parts]))
+    means = {"average": rows, "without en": [row for name, row in languages.items() if name != "en"]}
+    for label, chosen in means.items():
+        if len(chosen) > 1 and (label == "average" or len(chosen) < len(rows)):
+            lines.append(line(label, "", [f"{sum(row[part] for row in chosen) / len(chosen):.1f}" for part in parts]))
     return "\n".join(lines)
 
 

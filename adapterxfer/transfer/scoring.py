@@ -107,11 +107,11 @@ def score_languages(
         "protocol": protocol,
         "split": split,
         "languages": scores,
-        "average": average(list(scores.values())),
+        "average": average(list(scores.values()))["score"],
     }
     others = [value for language, value in scores.items() if language != "en"]
     if others and len(others) < len(scores):
-        metrics["average_without_english"] = average(others)
+        metrics["average_without_english"] = average(others)["score"]
     if max_examples is not None:
         metrics["max_examples"] = max_examples
     if notes:

@@ -1,0 +1,28 @@
+"""Sentence retrieval: does the nearest neighbour of a sentence stand in its own line?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adapterxfer.evaluation.accuracy import accuracy
+from adapterxfer.features.nearest import nearest_neighbours
+
+__all__ = ["nearest_neighbours", "retrieval_accuracy", "retrieval_scores"]
+
+
+def retrieval_accuracy(sources: np.ndarray, targets: np.ndarray, block: int = 1024) -> float:
+    """Return how often target n is nearest to source n by cosine, in 0..100; ties go to the lowest index.
+
+    Args:
+        sources: [n, hidden], of any length: they are normalised here.
+        targets: [n, hidden].
+        block: sources compared at a time.
+    """
+    places, _ = nearest_neighbours(sources, targets, block)
+    return accuracy(range(len(sources)), places.tolist())
+
+
+def retrieval_scores(nearest: Sequence[int], reverse: Sequence[int]) -> dict[str, float]:
+    """Return `accuracy` (source to target, what XTREME reports) and `reverse_accuracy` (target to source), 0..100."""
+    lines = range(len(nearest))
+    return {"accuracy": accuracy(lines, nearest), "reverse_accuracy": accuracy(lines, reverse)}

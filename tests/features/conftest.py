@@ -1,0 +1,54 @@
+"""What the feature tests share: mini's tokenizer, and tasks made on the spot."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapterxfer.tasks.schema import Task
+
+
+@pytest.fixture(scope="session")
+def tokenizer(mini):
+    return mini.tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_task():
+    def make(kind: str, labels: tuple[str, ...] = (), metric: str = "accuracy") -> Task:
+        return Task(
+            name="toy",
+            version=1,
+            kind=kind,
+            roles=("target",),
+            description="",
+            labels=labels,
+            languages=("en",),
+            metric=metric,
+            evaluation_split="test",
+            training_task=None,
+            licence="",
+            citation="",
+            path=Path("toy.yaml"),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def one_hot():
+    """Outputs of a perfect head: the targets of the rows as logits."""
+
+    def outputs(kind: str, rows, width: int = 2) -> list[np.ndarray]:
+        made = []
+        for row, ids in enumerate(rows.input_ids):
+            logits = np.zeros((len(ids), width), np.float32)
+            if kind == "tagging":
+                places = np.flatnonzero(rows.targets["tags"][row] >= 0)
+                logits[places, rows.targets["tags"][row][places]] = 9
+            elif rows.targets["start"][row] or rows.targets["end"][row]:
+                logits[rows.targets["start"][row], 0] = logits[rows.targets["end"][row], 1] = 9
+            made.append(logits)
+        return made
+
+    return outputs
