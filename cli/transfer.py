@@ -182,7 +182,9 @@ def evaluate(
 
 def predict(
     run: RunFolder,
-    text: Annotated[list[str] | None, typer.Option(help="One input; repeat for its parts, in the task's order.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="One input; repeat for its parts, in the task's order.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="JSON lines, one input each.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write JSON lines here instead of to stdout.")] = None,
 ) -> None:

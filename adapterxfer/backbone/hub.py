@@ -20,7 +20,7 @@ _WANTED = (
     "special_tokens_map.json",
 )
 _SECONDS = 10.0  # how long an unreachable Hub may hold us up
-_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 def model_folder(name: str) -> Path:

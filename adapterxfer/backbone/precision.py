@@ -80,7 +80,7 @@ def best_precision() -> tuple[str, str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16", "the GPU computes in bf16"
         return "fp16", "the GPU has no bf16; fp16 is trained with loss scaling"
-    features = torch.cpu.get_capabilities()
-    if features.get("avx512_bf16") or features.get("amx_bf16") or features.get("amx_tile"):
+    # torch has no public question for one instruction set; a test calls this, so that a change is seen.
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         return "bf16", "the CPU has bf16 instructions"
     return "fp32", "the CPU has no bf16 instructions"

@@ -44,8 +44,15 @@ def read_config(folder: Path) -> Any:
     if raw["hidden_size"] % raw["num_attention_heads"]:
         raise UserError(f"{path}: hidden_size {raw['hidden_size']} is not a multiple of num_attention_heads.")
     from transformers import XLMRobertaConfig
+    from transformers.activations import ACT2FN
 
-    return XLMRobertaConfig.from_dict(raw)
+    config = XLMRobertaConfig.from_dict(raw)
+    if config.hidden_act not in ACT2FN:
+        raise UserError(f"{path}: the hidden_act {config.hidden_act!r} is unknown.")
+    pad = config.pad_token_id
+    if not isinstance(pad, int) or not 0 <= pad < min(config.vocab_size, config.max_position_embeddings - 3):
+        raise UserError(f"{path}: pad_token_id {pad!r} does not fit vocab_size and max_position_embeddings.")
+    return config
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -105,21 +112,28 @@ def read_state(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
     return {name: state[name] for name in expected}
 
 
-def read_tokenizer(folder: Path, vocabulary: int) -> Any:
+def read_tokenizer(folder: Path, vocabulary: int, own: bool = False) -> Any:
     """Return the fast tokenizer of a folder.
+
+    Args:
+        folder: the model's folder.
+        vocabulary: how many rows the word embeddings have.
+        own: whether adapterxfer itself wrote the folder, so that its layout is known.
 
     Raises:
         UserError: when it is missing or damaged, or has more entries than the embeddings have rows.
     """
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"{folder} holds no tokenizer.json: save the model's fast tokenizer beside its weights.")
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, XLMRobertaTokenizerFast
 
     try:
-        # Without the last option transformers 4.57.6 takes any local tokenizer for a broken Mistral one, and warns.
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, use_fast=True, local_files_only=True, fix_mistral_regex=False
-        )
+        if own:  # half the time of AutoTokenizer, which parses the file a second time
+            options = read_json(folder / "tokenizer_config.json")
+            tokenizer = XLMRobertaTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **options)
+        else:
+            # Without the last option transformers 4.57.6 takes any local tokenizer for a broken Mistral one, and warns.
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, fix_mistral_regex=False)
     except Exception as error:  # tokenizers raises bare Exception for a malformed file
         raise UserError(f"{folder}: the tokenizer could not be read: {_line(error)}.") from None
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
@@ -139,8 +153,9 @@ def digest_of(state: Mapping[str, "Tensor"], config: Any) -> str:
         import torch
 
         tensor = state[name].contiguous()
-        content = hashlib.sha256(tensor.view(torch.uint8).numpy()).hexdigest()
-        return [name, list(tensor.shape), str(tensor.dtype).removeprefix("torch."), content]
+        content: Any = tensor.view(torch.uint8).numpy()
+        kind = str(tensor.dtype).removeprefix("torch.")
+        return [name, list(tensor.shape), kind, hashlib.sha256(content).hexdigest()]
 
     with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
         weights = list(pool.map(one, sorted(state)))

@@ -1,0 +1,1 @@
+"""The encoder driver, and inference with it."""

@@ -1,0 +1,1 @@
+"""Many cells at once; for now the demo, a grid in small."""

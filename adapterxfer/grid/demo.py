@@ -59,8 +59,8 @@ def run_demo(out: Path, resume: bool = False) -> DemoReport:
     matrix = matrix_of(
         points,
         [
-            "Backbone mini (multilingual-e5-small), bundled sample, bottleneck(reduction=4), one seed: an illustration of",
-            "the method, not a result; mini has seen labelled retrieval data, and nothing here speaks for XLM-R.",
+            "Backbone mini (multilingual-e5-small), bundled sample, bottleneck(reduction=4), one seed: an illustration",
+            "of the method, not a result; mini has seen labelled retrieval data, and nothing here speaks for XLM-R.",
         ],
     )
     files = matrix.write(out)

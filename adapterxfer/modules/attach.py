@@ -39,7 +39,8 @@ class Attached:
     """A backbone with a composition on it.
 
     `structure` is the expression over the parts' names as it stands once trained; `requested` as it was asked for.
-    `fusion` is the name of the AdapterFusion, if there is one.
+    `fusion` is the name of the AdapterFusion, if there is one. `trained_on` are the tasks its trained modules have
+    seen, `protected` those whose examples every one of these trainings left out (None: unknown of one of them).
     """
 
     backbone: Backbone
@@ -49,6 +50,7 @@ class Attached:
     requested: str
     fusion: str | None = None
     trained_on: tuple[str, ...] = field(default=())
+    protected: tuple[str, ...] | None = None
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Return the parameters of the model that a step of training moves, by name."""
@@ -110,6 +112,7 @@ def attach(backbone: Backbone, expression: Expression, fresh_name: str, seed: in
     attached = _assemble(backbone, parts, structure, str(expression), seed)
     seen = [task for part in parts if part.source for task in part.source.trained_on]
     attached.trained_on = tuple(dict.fromkeys(seen))
+    attached.protected = _common([part.source.protected for part in parts if part.source and part.source.trained_on])
     _set_trainable(attached)
     return attached
 
@@ -133,10 +136,17 @@ def attach_run(backbone: Backbone, folder: Path) -> Attached:
     if composition["fusion"]:
         assert attached.fusion is not None
         storage.load_fusion(attached.model, folder / composition["fusion"], attached.fusion)
-    attached.trained_on = tuple(run["trained_on"])
+    attached.trained_on, attached.protected = tuple(run["trained_on"]), tuple(run["protected"])
     attached.model.requires_grad_(False)
     attached.set_training(False)
     return attached
+
+
+def _common(protected: list[tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """Return what all of the trainings protected."""
+    if not protected or None in protected:
+        return None
+    return tuple(name for name in protected[0] or () if all(name in (other or ()) for other in protected))
 
 
 def _unique(wanted: str, names: set[str]) -> str:
@@ -158,7 +168,9 @@ def _named(expression: Expression, parts: Iterator[Part]) -> Expression:
 
 def _check_fits(backbone: Backbone, source: ModuleSource, where: str) -> None:
     if source.backbone_digest is not None and source.backbone_digest != backbone.digest:
-        raise UserError(f"{where} was trained on another backbone than {backbone.name}; modules do not move between them.")
+        raise UserError(
+            f"{where} was trained on another backbone than {backbone.name}; modules do not move between them."
+        )
 
 
 def _check_fusion(expression: Expression, structure: Expression, parts: list[Part]) -> None:

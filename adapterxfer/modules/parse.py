@@ -1,9 +1,9 @@
 """The parser of specs and composition expressions: one grammar for the shell and for Python.
 
-    expression := word '(' [argument {',' argument}] ')' | name
-    argument   := key '=' value | expression
-    value      := number | word | '(' value {',' value} ')'
-    name       := characters other than spaces ( ) , = ' " | a string in single or double quotes
+expression := word '(' [argument {',' argument}] ')' | name
+argument   := key '=' value | expression
+value      := number | word | '(' value {',' value} ')'
+name       := characters other than spaces ( ) , = ' " | a string in single or double quotes
 """
 
 import difflib
@@ -15,7 +15,9 @@ from adapterxfer.errors import UserError
 from adapterxfer.modules.expression import NODES, Expression, Trained
 from adapterxfer.modules.specs import SPECS, Spec
 
-_TOKEN = re.compile(r"\s*(?:(?P<mark>[(),=])|(?P<quoted>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<word>[^\s(),='\"]+))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<mark>[(),=])|(?P<quoted>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<word>[^\s(),='\"]+))"
+)
 _DEEPEST = 20
 
 
@@ -147,5 +149,7 @@ def parse_spec(text: str | Spec) -> Spec:
         return SPECS[text.strip()]()
     expression = parse_expression(text)
     if not isinstance(expression, Spec):
-        raise UserError(f"{text!r} is not the spec of a fresh module; write e.g. bottleneck(reduction=16) or lora(r=8).")
+        raise UserError(
+            f"{text!r} is not the spec of a fresh module; write e.g. bottleneck(reduction=16) or lora(r=8)."
+        )
     return expression

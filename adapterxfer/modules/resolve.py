@@ -1,6 +1,6 @@
 """From a name to a module on disk: a run folder, a folder written by `adapters` or `peft`, or `hub:owner/name`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ class ModuleSource:
     """A trained module on disk, in its library's own format.
 
     `kind` is bottleneck or lora; `config` the library's configuration as saved; `trained_on` the tasks its weights
-    have seen, oldest first; `backbone_digest` None where the folder does not say.
+    have seen, oldest first; `protected` the tasks whose examples that training left out; `backbone_digest` of the
+    backbone it was trained on. The last two are None where the folder does not say.
     """
 
     folder: Path
@@ -24,6 +25,7 @@ class ModuleSource:
     name: str
     config: dict[str, Any]
     trained_on: tuple[str, ...] = ()
+    protected: tuple[str, ...] | None = None
     backbone_digest: str | None = None
 
     @property
@@ -59,7 +61,7 @@ def _from_run(folder: Path) -> ModuleSource:
     run = read_json(folder / "run.json")
     try:
         parts = run["composition"]["parts"]
-        trained_on = tuple(run["trained_on"])
+        trained_on, protected = tuple(run["trained_on"]), tuple(run["protected"])
         name, digest = str(run["name"]), str(run["backbone"]["digest"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / 'run.json'} is not the record of a run: {error} is missing.") from None
@@ -69,12 +71,15 @@ def _from_run(folder: Path) -> ModuleSource:
             f"{folder} was trained as {run['composition']['expression']}, which is not one module; "
             f"compose its parts instead: {pieces}."
         )
-    return read_module_folder(folder / MODULE_FOLDER, name, trained_on, digest)
+    return replace(
+        read_module_folder(folder / MODULE_FOLDER, name),
+        trained_on=trained_on,
+        protected=protected,
+        backbone_digest=digest,
+    )
 
 
-def read_module_folder(
-    folder: Path, name: str, trained_on: tuple[str, ...] = (), backbone_digest: str | None = None
-) -> ModuleSource:
+def read_module_folder(folder: Path, name: str) -> ModuleSource:
     """Read what a folder saved by `adapters` or `peft` holds.
 
     Raises:
@@ -93,7 +98,7 @@ def read_module_folder(
         kind, library_config = "bottleneck", config["config"]
     else:
         raise UserError(f"{folder} is neither a bottleneck adapter saved by adapters nor a LoRA saved by peft.")
-    source = ModuleSource(folder, kind, name, library_config, trained_on, backbone_digest)
+    source = ModuleSource(folder, kind, name, library_config)
     if not source.weights.is_file():
         raise UserError(f"{folder} has no {source.weights.name}; save the module as safetensors.")
     return source

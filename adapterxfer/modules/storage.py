@@ -113,7 +113,9 @@ def load_fusion(model: Any, folder: Path, name: str) -> None:
     """Fill the fusion layer `name` of `model`, which was added already, from a folder written by `save_fusion`."""
     path = folder / "model_adapter_fusion.safetensors"
     pattern = r"\.adapter_fusion_layer\.[^.]+\."
-    tensors = {re.sub(pattern, f".adapter_fusion_layer.{name}.", key): value for key, value in read_tensors(path).items()}
+    tensors = {
+        re.sub(pattern, f".adapter_fusion_layer.{name}.", key): value for key, value in read_tensors(path).items()
+    }
     fill(model, tensors, names_of(model, "fusion", name), path)
 
 
@@ -133,6 +135,9 @@ def inject_lora(model: Any, config: Any, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "multiple adapters": that is what is wanted here
         inject_adapter_in_model(config, model.roberta, adapter_name=name)
+    for parameter_name, parameter in model.named_parameters():
+        if parameter_pattern("lora", name).search(parameter_name):
+            parameter.data = parameter.data.float()  # peft copies the frozen layer's type; what trains is fp32 here
 
 
 def load_lora(model: Any, source: ModuleSource, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The transfer matrix: ways of using intermediates against the baseline without any, as text, Markdown and a picture."""
+"""The transfer matrix: ways of using intermediates against the baseline, as text, Markdown and a picture."""
 
 import io
 import statistics
@@ -76,12 +76,14 @@ class TransferMatrix:
         return [f"{self.english(way, target):.1f}", shown, gain]
 
     def text(self) -> str:
-        """Return the matrix as an aligned text table: per target English, zero-shot mean, and gain over the baseline."""
+        """Return the matrix as an aligned table: per target English, zero-shot mean, and gain over the baseline."""
         head = ["", *(f"{target} {column}" for target in self.targets for column in ("en", "zero-shot", "gain"))]
         rows = [[way, *(cell for target in self.targets for cell in self._point(way, target))] for way in self.ways]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-        lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-                 for row in [head, *rows]]  # fmt: skip
+        lines = []
+        for first, *rest in [head, *rows]:
+            cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+            lines.append("  ".join([first.ljust(widths[0]), *cells]))
         return "\n".join([*lines, "", *self.notes])
 
     def markdown(self) -> str:

@@ -11,7 +11,8 @@ _BAD_ROWS_SHOWN = 20
 def task_line(task: Task, width: int) -> str:
     """Return a task as one line of a list; its name padded to `width`."""
     count = f"{len(task.languages)} language{'s' if len(task.languages) > 1 else ''}"
-    return f"{task.name.ljust(width)}  {task.kind.ljust(9)}  {','.join(task.roles).ljust(19)}  {count.ljust(13)}  {task.description}"
+    columns = (task.name.ljust(width), task.kind.ljust(9), ",".join(task.roles).ljust(19), count.ljust(13))
+    return "  ".join([*columns, task.description])
 
 
 def task_values(task: Task) -> dict[str, Any]:

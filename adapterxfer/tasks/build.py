@@ -51,6 +51,7 @@ def build(task: Task, split: Split, rows: Sequence[Row], file: Path) -> Built:
     seen: dict[str, int] = {}
     labels = Counter[Any]()
     blank: list[Problem] = []
+    repeats = Counter[str]()
     make = _Maker(task, read, split.labelled, labels)
     for number, row in enumerate(rows, 1):
         try:
@@ -65,7 +66,7 @@ def build(task: Task, split: Split, rows: Sequence[Row], file: Path) -> Built:
                 why = f"the identifier {example.identifier!r} stands on line {first} already"
                 built.problems.append(Problem(file, row.line, why))
                 continue
-            example = replace(example, identifier=_free(example.identifier, seen))
+            example = replace(example, identifier=_free(example.identifier, seen, repeats))
         seen[example.identifier] = row.line
         reason = _dropped(example, read)
         if reason:
@@ -83,11 +84,12 @@ def build(task: Task, split: Split, rows: Sequence[Row], file: Path) -> Built:
 _BLANK = "an answer is empty"
 
 
-def _free(identifier: str, seen: dict[str, int]) -> str:
-    number = 2
-    while f"{identifier}#{number}" in seen:
-        number += 1
-    return f"{identifier}#{number}"
+def _free(identifier: str, seen: dict[str, int], repeats: Counter[str]) -> str:
+    while True:
+        repeats[identifier] += 1  # goes on where the last repetition stopped, so that many cost no more than few
+        free = f"{identifier}#{repeats[identifier] + 1}"
+        if free not in seen:
+            return free
 
 
 def _dropped(example: Example, read: Read) -> str:

@@ -59,24 +59,6 @@ class CheckReport:
         """Every bad row, as "file:line: why"; a split held out of another split's file does not count twice."""
         return list(dict.fromkeys(bad for row in self.rows for bad in row.bad))
 
-    def text(self) -> str:
-        """Return the report for people to read."""
-        lines = [f"{self.task} in {self.data_dir}"]
-        width = max(len(row.file) for row in self.rows)
-        for row in self.rows:
-            kept = "" if row.used == row.examples else f", {row.used} used"
-            left = "".join(f"; {count} {reason}" for reason, count in row.dropped.items())
-            gold = "" if row.labelled else "; no gold"
-            gold += "; placeholder labels" if row.placeholder_labels else ""
-            lines.append(
-                f"{row.split:<10} {row.language:<4} {row.file:<{width}} {row.examples} examples{kept}{left}{gold}"
-            )
-        if self.missing:
-            lines.append(f"{len(self.missing)} declared files are not here, e.g. {self.missing[0]}")
-        bad = self.bad_rows
-        lines += [f"bad: {one}" for one in bad]
-        return "\n".join([*lines, f"{len(bad)} bad rows"])
-
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {

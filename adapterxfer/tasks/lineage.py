@@ -60,7 +60,7 @@ def training_set(task: Task, data_dir: Path | None = None, protects: Sequence[Ta
             if rule.action == "filter":
                 examples, gone = _filtered(examples, evaluated, rule, data_dir)
                 if gone is None:
-                    protected.remove(evaluated.name)
+                    protected = [name for name in protected if name != evaluated.name]
                 elif gone:
                     dropped[f"also in {evaluated.name} ({rule.by})"] = gone
         if evaluated.name != source.name:

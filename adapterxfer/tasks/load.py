@@ -84,11 +84,9 @@ def survey(task: Task, split: str, language: str, data_dir: Path | None = None) 
             raise UserError(f"{file} does not exist; task {task.name} needs it for split {split}, language {language}.")
     problems: list[Problem] = []
     rows = _rows(place, files, problems)
-    if place.labels_from is not None:
-        labelled = _with_labels(place.labels_from, rows, files, problems)
-    else:
-        labelled = rows
-    built = build(task, place, labelled, files[0])
+    source = place.labels_from
+    aligned = rows if source is None else _with_labels(source, rows, files, problems)
+    built = build(task, place, aligned, files[0])
     loaded = Loaded(
         examples=[example for _, example in built.examples],
         rows=len(rows),

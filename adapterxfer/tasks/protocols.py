@@ -22,7 +22,7 @@ class Protocol:
         batch_size: examples an optimiser step.
         learning_rate: the published rate for tuning the whole encoder; modules usually want a higher one.
         warmup: below 1 a share of all steps, from 1 on a number of steps.
-        stride: overlap of neighbouring windows of a long context, in tokens (span tasks).
+        stride: step from one window of a long context to the next, in tokens (span tasks).
         max_query_length: longest question, in tokens (span tasks).
         max_answer_length: longest predicted answer, in tokens (span tasks).
     """

@@ -14,7 +14,7 @@ A declaration is one YAML file; `tests/tasks/data/own_task.yaml` is a commented 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "pair": ("accuracy",),
     "choice": ("accuracy",),
     "tagging": ("pos", "ner_f1"),
-    "span": ("squad",),
+    "span": ("squad", "mlqa"),
     "retrieval": ("retrieval",),
 }
 
@@ -167,61 +167,6 @@ class Task:
     def digest(self) -> str:
         """Return the SHA-256 of the declaration's content; comments and layout do not count."""
         return sha256_json(self.content)
-
-    @property
-    def title(self) -> str:
-        """The first sentence of the description."""
-        return self.description.partition(". ")[0].rstrip(".")
-
-    def summary(self) -> dict[str, Any]:
-        """Return what a list of tasks shows, as JSON values."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "kind": self.kind,
-            "roles": list(self.roles),
-            "description": self.description,
-            "languages": list(self.languages),
-            "metric": self.metric,
-            "training_task": self.training_task,
-            "licence": self.licence,
-        }
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the whole task as JSON values, defaults filled in."""
-        return {
-            **self.summary(),
-            "labels": list(self.labels),
-            "evaluation_split": self.evaluation_split,
-            "splits": {name: list(self.languages_of(name)) for name in self.split_names()},
-            "overlaps": [asdict(overlap) for overlap in self.overlaps],
-            "protocols": {name: asdict(protocol) for name, protocol in self.protocols.items()},
-            "citation": self.citation,
-            "digest": self.digest(),
-            "path": str(self.path),
-        }
-
-    def text(self) -> str:
-        """Return the task for people to read."""
-        lines = [
-            f"{self.name}, version {self.version}: {self.description}",
-            f"kind       {self.kind}; role {' and '.join(self.roles)}",
-            f"scored     by {self.metric} on {self.evaluation_split}",
-            f"trained on {self.training_task or 'nothing (scored straight from the encoder)'}",
-        ]
-        if self.labels:
-            lines.append(f"labels     {', '.join(self.labels)}")
-        for name in self.split_names():
-            spoken = self.languages_of(name)
-            lines.append(f"split      {name}: {len(spoken)} language{'s' * (len(spoken) > 1)} ({', '.join(spoken)})")
-        for name, protocol in self.protocols.items():
-            lines.append(
-                f"protocol   {name}: length {protocol.max_length}, {protocol.epochs} epochs, "
-                f"batch {protocol.batch_size}, published rate {protocol.learning_rate:g}, warm-up {protocol.warmup:g}"
-            )
-        for overlap in self.overlaps:
-            lines.append(f"overlap    {overlap.task} ({overlap.action}): {overlap.why}")
-        return "\n".join([*lines, f"licence    {self.licence}", f"cite       {self.citation}"])
 
     def split_names(self) -> tuple[str, ...]:
         """Return every split, those that a holdout makes included."""

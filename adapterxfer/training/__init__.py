@@ -1,0 +1,1 @@
+"""The training loop, its recipe, checkpoints and interruption."""

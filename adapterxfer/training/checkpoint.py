@@ -46,7 +46,9 @@ def write_checkpoint(folder: Path, state: State, identity: str) -> None:
     path = folder / _FILE
     try:
         with writing(path) as temporary:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, {"record": json.dumps(record)})
+            save_file(
+                {key: value.contiguous() for key, value in tensors.items()}, temporary, {"record": json.dumps(record)}
+            )
     except SafetensorError as error:
         raise RunError(f"{path} could not be written: {error}.") from error
 
@@ -67,7 +69,7 @@ def read_checkpoint(folder: Path, state: State, identity: str) -> bool:
             record = json.loads(stream.metadata()["record"])
             if record["identity"] != identity:
                 raise UserError(f"{path} was made with other options or data; repeat the run's own, or start anew.")
-            tensors = {key: stream.get_tensor(key) for key in stream.keys()}
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}); remove its folder to start the run anew.") from None
     for name, parameter in state.parameters.items():

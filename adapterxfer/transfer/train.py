@@ -15,7 +15,7 @@ from adapterxfer.modules.expression import Expression, as_expression, check_trai
 from adapterxfer.modules.heads import Head
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
-from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set
+from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set, training_source
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
 from adapterxfer.transfer.run import Run, run_folder
@@ -144,13 +144,14 @@ def _train(
     data = data_folder(data_dir)
     loaded = backbone_of(backbone, precision)
 
-    trained_with = load_task(str(task.training_task)) if task.training_task != task.name else task
+    trained_with = training_source(task) or task
     split = task.evaluation_split
     scored = chosen_languages(task, split, languages, data)
-    material = training_set(trained_with, data, protects=[task])
+    shared = [load_task(rule.task) for rule in trained_with.overlaps if rule.action == "filter"]
+    material = training_set(trained_with, data, protects=[task, *shared])
     material = _draw(material, max_examples)
     attached = attach(loaded, expression, task.name, seed)
-    notes = check_lineage([*attached.trained_on, trained_with.name], task)
+    notes = check_lineage(attached.trained_on, task, split, attached.protected)
     identity = {
         "task": task.digest(),
         "role": role,
@@ -190,6 +191,7 @@ def _train(
             "role": role,
             "task": {"name": task.name, "version": task.version, "digest": task.digest(), "path": _own_path(task)},
             "trained_on": list(dict.fromkeys([*attached.trained_on, trained_with.name])),
+            "protected": [n for n in material.protected if attached.protected is None or n in attached.protected],
             "composition": attached.describe(),
             "trainable_parameters": sum(p.numel() for p in attached.trainable().values()),
             "recipe": asdict(recipe),

@@ -115,8 +115,8 @@ def main():
         for side, runs in results.items():
             seconds, done, quality = runs[-1]
             rate = len(examples) * options.epochs / seconds
-            print(f"seed {seed}  {side:15} {seconds:7.1f} s  {rate:6.1f} sentences/s  {done} updates  dev F1 {quality:.2f}",
-                  flush=True)  # fmt: skip
+            line = f"seed {seed}  {side:15} {seconds:7.1f} s  {rate:6.1f} sentences/s"
+            print(f"{line}  {done} updates  dev F1 {quality:.2f}", flush=True)
     medians = {side: statistics.median(run[0] for run in runs) for side, runs in results.items()}
     quality = {side: statistics.fmean(run[2] for run in runs) for side, runs in results.items()}
     ratio = medians["AdapterTrainer"] / medians["ours"]

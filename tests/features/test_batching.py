@@ -120,4 +120,4 @@ def test_no_rows_and_one_row_are_no_special_case(count):
     assert len(evaluation_batches(rows, 64)) == count
 
 
-PINNED: list[list[list[int]]] = []
+PINNED = [[[0, 2]], [[4, 3]], [[1]], [[6, 5]]]

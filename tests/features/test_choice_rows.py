@@ -36,7 +36,9 @@ def test_too_long_a_row_loses_the_start_of_its_prompt_and_nothing_of_the_choice(
 
 def test_a_choice_that_does_not_fit_alone_is_cut_and_counted(tokenizer, make_task):
     task = make_task("choice")
-    rows = kind_of(task).encode(task, [ChoiceExample("1", "Why?", ("no " * 40, "yes"), 1)], tokenizer, FeatureSettings(16))
+    rows = kind_of(task).encode(
+        task, [ChoiceExample("1", "Why?", ("no " * 40, "yes"), 1)], tokenizer, FeatureSettings(16)
+    )
     assert [len(row) <= 16 for row in rows.input_ids] == [True, True]
     assert rows.notes["truncated_choices"] == 1
 

@@ -56,7 +56,7 @@ def test_a_short_context_is_one_row_equal_to_the_tokenizers_own_pair(tokenizer, 
 
 
 def long_case():
-    return example("filler " * 40 + "the answer stands here " + "filler " * 40, "answer stands")
+    return example("filler " * 40 + "the answer stands here" + " filler" * 40, "answer stands")
 
 
 def test_windows_cover_the_context_step_by_step_and_point_at_the_first_token_where_the_answer_is_missing(
@@ -83,7 +83,10 @@ def test_windows_cover_the_context_step_by_step_and_point_at_the_first_token_whe
 
 def test_an_answer_cut_by_every_window_is_counted_as_unreachable(tokenizer, make_task):
     task = make_task("span")
-    case = example("x " * 10 + "one two three four five six seven eight nine ten " * 2, "two three four five six seven eight nine ten")
+    case = example(
+        "x " * 10 + "one two three four five six seven eight nine ten " * 2,
+        "two three four five six seven eight nine ten",
+    )
     rows = kind_of(task).encode(task, [case], tokenizer, FeatureSettings(14, stride=3, max_query_length=4))
     assert rows.notes["unreachable"] == 1
     assert not rows.targets["start"].any()

@@ -202,3 +202,16 @@ def test_a_module_made_by_the_plain_library_gives_the_same_hidden_states_here(
     ids, mask = batch(tiny)
     ours = encode(built(tiny, module_folders, f"Continue({{{name}}})"), ids, mask)
     torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["lora(r=4)", "bottleneck(reduction=4)", "Stack({l}, lora(r=4))", "Fuse({a}, {b})"])
+def test_what_trains_is_fp32_on_a_bf16_backbone(tiny_folder, module_folders, text):
+    from adapterxfer.backbone import load_backbone
+
+    half = load_backbone(str(tiny_folder), "bf16")
+    attached = built(half, module_folders, text)
+    assert {parameter.dtype for parameter in attached.trainable().values()} == {torch.float32}
+    ids, mask = batch(half)
+    encode(attached, ids, mask).float().pow(2).mean().backward()
+    gradients = [parameter.grad for parameter in attached.trainable().values() if parameter.grad is not None]
+    assert gradients and {gradient.dtype for gradient in gradients} == {torch.float32}

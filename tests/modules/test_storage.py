@@ -27,14 +27,14 @@ def test_a_missing_tensor_is_an_error_that_names_it(tiny, copied):
     tensors = load_file(path)
     tensors.pop(min(tensors))
     save_file(tensors, path)
-    with pytest.raises(UserError, match="misses tensor .*layer.0"):
+    with pytest.raises(UserError, match=r"misses tensor .*layer\.0"):
         loaded(tiny, folder)
 
 
 def test_an_unexpected_tensor_is_an_error_that_names_it(tiny, copied):
     folder, path = copied
     save_file(load_file(path) | {"classifier.weight": torch.zeros(2)}, path)
-    with pytest.raises(UserError, match="unexpected tensor classifier.weight"):
+    with pytest.raises(UserError, match=r"unexpected tensor classifier\.weight"):
         loaded(tiny, folder)
 
 

@@ -139,8 +139,7 @@ def test_every_task_of_the_catalogue_holds_together() -> None:
             assert set(overlap.splits) <= set(other.split_names()), task.name
             assert set(overlap.languages) <= set(other.languages), task.name
         assert task.languages_of(task.evaluation_split), task.name
-        assert task.text()
-        assert task.as_dict()["digest"] == task.digest()
+        assert re.fullmatch("[0-9a-f]{64}", task.digest()), task.name
 
 
 def test_roles_select() -> None:

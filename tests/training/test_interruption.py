@@ -85,13 +85,17 @@ def test_resuming_with_other_options_is_refused_and_names_the_difference(tiny, t
 
 def test_a_loss_that_is_not_a_number_stops_with_one_sentence_and_keeps_the_checkpoint(tiny, tmp_path):
     with pytest.raises(ax.RunError) as caught:
-        ax.train_intermediate("sample_nli", tiny, "bottleneck", lr=1e30, steps=40, max_examples=64, out=tmp_path / "run")
+        ax.train_intermediate(
+            "sample_nli", tiny, "bottleneck", lr=1e30, steps=40, max_examples=64, out=tmp_path / "run"
+        )
     assert "lower --lr" in str(caught.value)
     assert (tmp_path / "run.partial" / "checkpoint.safetensors").is_file()
     assert not (tmp_path / "run").exists()
 
 
-def test_a_disk_that_refuses_writes_stops_with_one_sentence_and_the_run_resumes_when_it_takes_them_again(tiny, tmp_path):
+def test_a_disk_that_refuses_writes_stops_with_one_sentence_and_the_run_resumes_when_it_takes_them_again(
+    tiny, tmp_path
+):
     resource = pytest.importorskip("resource")
     options = {"out": tmp_path / "run", "steps": 8, "max_examples": 32, "max_eval_examples": 4}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -125,14 +125,18 @@ def test_a_backbone_alone_scores_retrieval(tiny):
 
 
 def test_the_training_draw_is_the_same_for_every_seed_and_the_weights_are_not(tiny, tmp_path):
-    runs = [ax.train_intermediate("sample_nli", tiny, "lora(r=2)", out=tmp_path / str(s), seed=s, **QUICK) for s in (0, 1)]
+    runs = [
+        ax.train_intermediate("sample_nli", tiny, "lora(r=2)", out=tmp_path / str(s), seed=s, **QUICK) for s in (0, 1)
+    ]
     assert runs[0].record["data"] == runs[1].record["data"]
     weights = [load_file(run.folder / "module" / "adapter_model.safetensors") for run in runs]
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def test_the_same_recipe_gives_the_same_weights_bit_for_bit(tiny, tmp_path):
-    runs = [ax.train_intermediate("sample_nli", tiny, "lora(r=2, dropout=0.1)", out=tmp_path / n, **QUICK) for n in "ab"]
+    runs = [
+        ax.train_intermediate("sample_nli", tiny, "lora(r=2, dropout=0.1)", out=tmp_path / n, **QUICK) for n in "ab"
+    ]
     weights = [(run.folder / "module" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert weights[0] == weights[1]
 
@@ -171,12 +175,18 @@ def test_an_existing_run_is_not_overwritten_and_resume_returns_it(tiny, intermed
 
 def test_a_module_of_another_backbone_is_refused(mini, intermediates, tmp_path):
     with pytest.raises(ax.UserError, match="another backbone"):
-        ax.train_target("sample_ner", mini, ax.Stack(intermediates["nli"], ax.bottleneck()), out=tmp_path / "x", **QUICK)
+        ax.train_target(
+            "sample_ner", mini, ax.Stack(intermediates["nli"], ax.bottleneck()), out=tmp_path / "x", **QUICK
+        )
 
 
 def test_a_run_that_is_not_one_module_is_refused_as_a_leaf_and_its_parts_are_named(tiny, intermediates, tmp_path):
     stacked = ax.train_target(
-        "sample_ner", tiny, ax.Stack(intermediates["nli"], ax.bottleneck(reduction=4)), out=tmp_path / "stacked", **QUICK
+        "sample_ner",
+        tiny,
+        ax.Stack(intermediates["nli"], ax.bottleneck(reduction=4)),
+        out=tmp_path / "stacked",
+        **QUICK,
     )
     with pytest.raises(ax.UserError, match=r"compose its parts instead: .*frozen/sample_nli, .*module"):
         ax.train_target("sample_ner", tiny, ax.Stack(stacked, ax.bottleneck()), out=tmp_path / "x", **QUICK)
