@@ -1,4 +1,4 @@
-"""Run recipes: `python -m adapter_zoo run NAME... --data-dir DIR --out DIR`, `list`, and `matrix TASK-BASELINE NAME...`."""
+"""Run recipes: `python -m adapter_zoo list`, `run NAME... --data-dir DIR`, `show NAME...`, `matrix NAME...`."""
 
 import argparse
 import sys

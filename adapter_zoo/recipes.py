@@ -5,7 +5,8 @@ backbone: mini
 verb: intermediate | target
 task: udpos
 adapter: bottleneck(reduction=4)      the fresh module, or
-compose: Stack({nli}, bottleneck())   a composition; {nli} is the run of the recipe `nli` with the same seed
+compose: Stack({nli}, bottleneck())   a composition; {nli} is the run of the recipe `nli` with the same seed,
+                                          {nli@0} its run with seed 0
 options: {epochs: 3, ...}             options of the verb
 seeds: [0, 1, 2]
 also: [{task: xquad, options: {...}}] other tasks scored with the same run
@@ -36,15 +37,17 @@ class Recipe:
     backbone: str
     verb: str
     task: str
-    adapter: str | None
-    compose: str | None
     seeds: tuple[int, ...]
+    adapter: str | None = None
+    compose: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     also: tuple[dict[str, Any], ...] = ()
 
-    def needs(self) -> list[str]:
-        """Return the recipes whose runs this one stands on."""
-        return re.findall(r"\{(\w[\w-]*)\}", self.compose or "")
+    def needs(self, seed: int) -> dict[str, str]:
+        """Return the runs this one stands on for a seed: as written in `compose` -> place below the output."""
+        written = re.findall(r"\{[\w-]+(?:@\d+)?\}", self.compose or "")
+        parts = {text: text[1:-1].partition("@") for text in written}
+        return {text: f"{name}/seed{number or seed}" for text, (name, _, number) in parts.items()}
 
 
 def recipe_names() -> list[str]:
@@ -72,8 +75,10 @@ def load_recipe(name: str) -> Recipe:
     if missing or ("adapter" in content) == ("compose" in content) or content["verb"] not in ("intermediate", "target"):
         raise UserError(f"{path}: a recipe needs name, about, backbone, verb, task, seeds, and adapter or compose.")
     return Recipe(
-        **{key: content.get(key) for key in ("name", "about", "backbone", "verb", "task", "adapter", "compose")},
+        **{key: str(content[key]) for key in ("name", "about", "backbone", "verb", "task")},
         seeds=tuple(content["seeds"]),
+        adapter=content.get("adapter"),
+        compose=content.get("compose"),
         options=dict(content.get("options") or {}),
         also=tuple(content.get("also") or ()),
     )
@@ -99,9 +104,8 @@ def run_recipe(recipe: Recipe, seed: int, out: Path, backbone: Any, data_dir: Pa
 
 def _expression(recipe: Recipe, seed: int, out: Path) -> str:
     text = recipe.adapter or recipe.compose or ""
-    for name in recipe.needs():
-        source = out / name / f"seed{seed}"
-        if not (source / "run.json").is_file():
-            raise UserError(f"recipe {recipe.name} stands on {name}: run that one first (seed {seed} is not there).")
-        text = text.replace(f"{{{name}}}", f"'{source}'")
+    for written, place in recipe.needs(seed).items():
+        if not (out / place / "run.json").is_file():
+            raise UserError(f"recipe {recipe.name} stands on {out / place}, which is not there: run that recipe first.")
+        text = text.replace(written, f"'{out / place}'")
     return text
