@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapterxfer.backbone import Backbone, load_backbone
+from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.modules.specs import bottleneck
 from adapterxfer.report.matrix import BASELINE, TransferMatrix, matrix_of
 from adapterxfer.transfer.run import Run
+from adapterxfer.transfer.settings import backbone_of
 from adapterxfer.transfer.train import train_intermediate, train_target
 
 INTERMEDIATES = ("sample_nli", "sample_qa")
-TARGETS = ("sample_paraphrase", "sample_ner")
-_INTERMEDIATE_OPTIONS: dict[str, Any] = {"epochs": 3, "batch_size": 16}
-_TARGET_OPTIONS: dict[str, Any] = {"epochs": 3, "batch_size": 16, "max_examples": 400}
+TARGETS = ("sample_choice", "sample_ner")
+_SPEC = bottleneck(reduction=4)
+_INTERMEDIATE_OPTIONS: dict[str, Any] = {"epochs": 3, "lr": 2e-3}
+_TARGET_OPTIONS: dict[str, Any] = {"epochs": 4, "max_examples": 400}
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,14 @@ class DemoReport:
         return f"{self.matrix.text()}\n\n{written}\n{self.seconds:.0f} s in all"
 
 
-def run_demo(out: Path, resume: bool = False) -> DemoReport:
+def run_demo(out: Path, resume: bool = False, backbone: Backbone | str = "mini", **options: Any) -> DemoReport:
     """Train two intermediates and two targets, each target alone, stacked on each intermediate, and fused over both.
 
-    Runs that are finished in `out` are taken as they are with `resume`.
+    Args:
+        out: the folder for runs and report.
+        resume: take runs that are finished in `out` as they are, and go on with an unfinished one.
+        backbone: the encoder, or its name.
+        **options: training options in the place of the demo's own, e.g. `steps=2`.
 
     Raises:
         UserError: when `out` holds something already and `resume` is not given.
@@ -44,17 +50,17 @@ def run_demo(out: Path, resume: bool = False) -> DemoReport:
     out = Path(out)
     if out.is_dir() and any(out.iterdir()) and not resume:
         raise UserError(f"{out} is not empty; choose another --out, remove it, or go on with --resume.")
-    backbone = load_backbone("mini", "auto")
-    common: dict[str, Any] = {"resume": resume}
+    loaded = backbone_of(backbone, None)
+    common: dict[str, Any] = {"batch_size": 16, "resume": resume, **options}
     sources = {
         task: train_intermediate(
-            task, backbone, bottleneck(reduction=4), out=out / "intermediate" / task, **_INTERMEDIATE_OPTIONS, **common
+            task, loaded, _SPEC, out=out / "intermediate" / task, **(_INTERMEDIATE_OPTIONS | common)
         )
         for task in INTERMEDIATES
     }
     points = []
     for target in TARGETS:
-        for way, run in _ways(target, backbone, sources, out / "target", common):
+        for way, run in _ways(target, loaded, sources, out / "target", common):
             points.append((way, run.metrics, 0))
     matrix = matrix_of(
         points,
@@ -70,7 +76,6 @@ def run_demo(out: Path, resume: bool = False) -> DemoReport:
 def _ways(
     target: str, backbone: Backbone, sources: dict[str, Run], out: Path, common: dict[str, Any]
 ) -> list[tuple[str, Run]]:
-    spec = bottleneck(reduction=4)
     plans: list[tuple[str, str, list[Run]]] = [(BASELINE, "baseline", [])]
     plans += [(f"stack on {name}", "stack", [run]) for name, run in sources.items()]
     plans.append(("fuse both, stack", "fuse", list(sources.values())))
@@ -78,7 +83,13 @@ def _ways(
     for way, strategy, used in plans:
         folder = out / "-".join([target, strategy, *(run.folder.name for run in used)])
         run = train_target(
-            target, backbone, strategy=strategy, sources=used, adapter=spec, out=folder, **_TARGET_OPTIONS, **common
+            target,
+            backbone,
+            strategy=strategy,
+            sources=used,
+            adapter=_SPEC,
+            out=folder,
+            **(_TARGET_OPTIONS | common),
         )
         runs.append((way, run))
     return runs

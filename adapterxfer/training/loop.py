@@ -72,7 +72,8 @@ def train(attached: Attached, head: Head, rows: Rows, recipe: Recipe, folder: Pa
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=attached.backbone.policy.scaled)
     state = State(parameters, optimizer, scaler)
-    read_checkpoint(folder, state, identity)
+    if not read_checkpoint(folder, state, identity):
+        write_checkpoint(folder, state, identity)
 
     per_epoch = len(training_batches(rows, recipe.batch_size, recipe.seed, 0, recipe.token_budget))
     total = recipe.updates(per_epoch)
@@ -90,8 +91,8 @@ def train(attached: Attached, head: Head, rows: Rows, recipe: Recipe, folder: Pa
             losses = _update(attached, head, [collate(rows, indices, pad) for indices in update], state, recipe.clip)
             if losses != losses or losses in (float("inf"), float("-inf")):
                 raise RunError(
-                    f"the loss is {losses} at update {state.step + 1} of {total}; the last checkpoint in {folder} "
-                    "is sound: start anew with a lower --lr."
+                    f"the loss is {losses} at update {state.step + 1} of {total}: train anew with a lower --lr; "
+                    f"{folder} keeps the log and the last checkpoint."
                 )
             state.step += 1
             state.seconds = time.monotonic() - started

@@ -164,9 +164,11 @@ def evaluate(
 
 
 def run_task(run: Run) -> Task:
-    """Return the declaration of a run's task: the catalogue's by name, a user's own by its path."""
+    """Return the declaration of a run's task: the catalogue's by name, a user's own where it stood, or the run's copy."""
     own = run.record["task"]
-    return load_task(own["path"] if own["path"] else own["name"])
+    if own["path"] is None:
+        return load_task(own["name"])
+    return load_task(own["path"] if Path(own["path"]).is_file() else str(run.folder / "task.yaml"))
 
 
 def _is_backbone_name(run: Any) -> bool:

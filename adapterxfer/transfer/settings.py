@@ -1,6 +1,5 @@
 """What the verbs share: where data are, which backbone at which precision, and what to write into run.json."""
 
-import os
 import platform
 import sys
 from datetime import UTC, datetime
@@ -18,15 +17,14 @@ PROTOCOLS = ("xtreme", "jiant")
 
 
 def data_folder(data_dir: str | Path | None) -> Path | None:
-    """Return the folder of original files: the one given, else ADAPTERXFER_DATA_DIR, else None.
+    """Return the folder of original files, or None where none is named.
 
     Raises:
         UserError: when it is not a folder.
     """
-    named = data_dir or os.environ.get("ADAPTERXFER_DATA_DIR")
-    if not named:
+    if not data_dir:
         return None
-    folder = Path(named).expanduser()
+    folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"--data-dir {folder} is not a folder.")
     return folder

@@ -9,13 +9,13 @@ from typing import Any
 from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.features.kinds import kind_of
-from adapterxfer.files import sha256_file, sha256_json, write_json
+from adapterxfer.files import sha256_file, sha256_json, write_bytes, write_json
 from adapterxfer.modules.attach import attach
 from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
 from adapterxfer.modules.heads import Head
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
-from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set, training_source
+from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_examples, load_task, training_set, training_source
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
 from adapterxfer.transfer.run import Run, run_folder
@@ -150,6 +150,8 @@ def _train(
     shared = [load_task(rule.task) for rule in trained_with.overlaps if rule.action == "filter"]
     material = training_set(trained_with, data, protects=[task, *shared])
     material = _draw(material, max_examples)
+    for language in scored:
+        load_examples(task, split, language, data)  # a bad row must show now, not after hours of training
     attached = attach(loaded, expression, task.name, seed)
     notes = check_lineage(attached.trained_on, task, split, attached.protected)
     identity = {
@@ -212,6 +214,9 @@ def _train(
             "seconds": round(time.monotonic() - started, 1),
             **environment(),
         }
+        own = _own_path(task)
+        if own is not None:
+            write_bytes(work / "task.yaml", Path(own).read_bytes())
         write_json(work / "run.json", record)
     return Run(folder)
 
@@ -241,7 +246,7 @@ def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression
     ]
     if not any(isinstance(child, Spec) for child in children):
         raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
-    return type(expression)(*children)  # type: ignore[arg-type, return-value]
+    return type(expression)(*children)  # type: ignore[arg-type]
 
 
 def _default_rate(expression: Expression) -> float:

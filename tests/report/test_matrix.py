@@ -1,0 +1,49 @@
+"""The transfer matrix and the table over seeds, against arithmetic done by hand."""
+
+import pytest
+
+from adapterxfer.report.matrix import BASELINE, Cell, TransferMatrix, matrix_of
+from adapterxfer.report.seeds import seeds_table
+
+
+@pytest.fixture
+def matrix():
+    cells = [
+        Cell("stack on nli", "ner", {"en": 80.0, "de": 60.0, "sw": 50.0}, 0),
+        Cell(BASELINE, "ner", {"en": 78.0, "de": 50.0, "sw": 40.0}, 0),
+        Cell(BASELINE, "ner", {"en": 82.0, "de": 54.0, "sw": 44.0}, 1),
+    ]
+    return TransferMatrix(cells, ["a note"])
+
+
+def test_gain_is_the_zero_shot_mean_over_languages_and_seeds_less_the_baselines(matrix):
+    assert matrix.ways == [BASELINE, "stack on nli"]
+    assert matrix.zero_shot(BASELINE, "ner") == 47.0
+    assert matrix.gain("stack on nli", "ner") == 8.0
+    assert matrix.english(BASELINE, "ner") == 80.0
+    assert matrix.spread(BASELINE, "ner") == pytest.approx(8**0.5)
+    assert matrix.spread("stack on nli", "ner") is None
+
+
+def test_text_and_markdown_hold_every_number_and_note(matrix):
+    for rendering in (matrix.text(), matrix.markdown()):
+        for wanted in ("47.0 ±2.8", "55.0", "+8.0", "a note"):
+            assert wanted in rendering
+    assert "| stack on nli | 80.0 | 60.0 | 50.0 |" in matrix.markdown()
+
+
+def test_the_picture_is_a_png_and_the_same_each_time(matrix, tmp_path):
+    paths = matrix.write(tmp_path)
+    assert [path.name for path in paths] == ["transfer-matrix.md", "transfer-matrix.png"]
+    assert paths[1].read_bytes().startswith(b"\x89PNG")
+    assert matrix.picture() == paths[1].read_bytes()
+
+
+def test_metrics_become_cells():
+    metrics = {"task": "ner", "languages": {"en": {"n": 2, "score": 50.0}, "de": {"n": 2, "score": 25.0}}}
+    assert matrix_of([(BASELINE, metrics, 4)], []).cells == [Cell(BASELINE, "ner", {"en": 50.0, "de": 25.0}, 4)]
+
+
+def test_the_seeds_table_gives_mean_and_sample_deviation_per_language():
+    runs = [{"languages": {"en": {"score": en}, "de": {"score": de}}} for en, de in ((90.0, 60.0), (94.0, 60.0))]
+    assert seeds_table(runs).splitlines()[-1] == "| score | 92.0 ±2.8 | 60.0 ±0.0 | 76.0 ±1.4 | 60.0 ±0.0 |"
