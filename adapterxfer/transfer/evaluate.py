@@ -164,7 +164,7 @@ def evaluate(
 
 
 def run_task(run: Run) -> Task:
-    """Return the declaration of a run's task: the catalogue's by name, a user's own where it stood, or the run's copy."""
+    """Return the declaration of a run's task: the catalogue's by name, a user's own by its path, or the run's copy."""
     own = run.record["task"]
     if own["path"] is None:
         return load_task(own["name"])

@@ -52,13 +52,13 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_commands_of_a_page_run_in_their_order(page, workplace, tiny_folder, corpora, capsys):
+def test_the_commands_of_a_page_run_in_their_order(page, workplace, tiny_folder, request, capsys):
     for name, content in re.findall(
         r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M
     ):
         (workplace / name).write_text(content, encoding="utf-8")
     for words in commands(page):
-        words = [str(corpora) if word == "DATA" else word for word in words]
+        words = [str(request.getfixturevalue("corpora")) if word == "DATA" else word for word in words]
         with pytest.raises(SystemExit) as stopped:
             main(shortened(words, tiny_folder))
         assert not stopped.value.code, f"adapterxfer {shlex.join(words)}: {capsys.readouterr().err}"
