@@ -2,14 +2,14 @@
 
 import random
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.features.kinds import kind_of
-from adapterxfer.files import sha256_file, sha256_json, write_bytes, write_json
+from adapterxfer.files import sha256_json, write_bytes, write_json
 from adapterxfer.modules.attach import attach
 from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
 from adapterxfer.modules.heads import Head
@@ -18,9 +18,10 @@ from adapterxfer.modules.specs import Bottleneck, Spec
 from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_examples, load_task, training_set, training_source
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
+from adapterxfer.transfer.plan import Plan, own_path
 from adapterxfer.transfer.run import Run, run_folder
 from adapterxfer.transfer.scoring import chosen_languages, feature_settings, score_languages
-from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, check_protocol, data_folder, environment
+from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, check_protocol, data_folder
 
 _SEED_OF_THE_DRAW = 0
 
@@ -130,10 +131,10 @@ def _train(
     recipe = Recipe(
         epochs=epochs if epochs is not None else numbers.epochs,
         steps=steps,
-        batch_size=batch_size or numbers.batch_size,
+        batch_size=batch_size if batch_size is not None else numbers.batch_size,
         learning_rate=lr if lr is not None else _default_rate(expression),
         seed=seed,
-        **({"token_budget": token_budget} if token_budget else {}),
+        **({"token_budget": token_budget} if token_budget is not None else {}),
     )
     for option, value in (("--max-examples", max_examples), ("--max-eval-examples", max_eval_examples)):
         if value is not None and value < 1:
@@ -145,86 +146,56 @@ def _train(
     loaded = backbone_of(backbone, precision)
 
     trained_with = training_source(task) or task
-    split = task.evaluation_split
-    scored = chosen_languages(task, split, languages, data)
+    scored = chosen_languages(task, task.evaluation_split, languages, data)
     shared = [load_task(rule.task) for rule in trained_with.overlaps if rule.action == "filter"]
-    material = training_set(trained_with, data, protects=[task, *shared])
-    material = _draw(material, max_examples)
+    material = _draw(training_set(trained_with, data, protects=[task, *shared]), max_examples)
     for language in scored:
-        load_examples(task, split, language, data)  # a bad row must show now, not after hours of training
+        load_examples(task, task.evaluation_split, language, data)  # a bad row must show now, not after hours
     attached = attach(loaded, expression, task.name, seed)
-    notes = check_lineage(attached.trained_on, task, split, attached.protected)
-    identity = {
-        "task": task.digest(),
-        "role": role,
-        "composition": str(expression),
-        "modules": {part.name: sha256_file(part.source.weights) for part in attached.parts if part.source},
-        "recipe": asdict(recipe),
-        "protocol": protocol,
-        "backbone": loaded.digest,
-        "precision": loaded.precision,
-        "data": sha256_json([sha256_file(path) for path in material.files]),
-        "max_examples": max_examples,
-        "max_eval_examples": max_eval_examples,
-        "languages": scored,
-    }
-    with run_folder(folder, identity, resume) as work:
-        rows = kind_of(task).encode(
-            task, material.examples, loaded.tokenizer, feature_settings(task, protocol, loaded.max_length)
-        )
-        head = new_head(task, loaded, seed)
-        summary = train(attached, head, rows, recipe, work, sha256_json(identity))
-        attached.save(work)
-        head.save(work / "head")
-        metrics = score_languages(
-            attached,
-            head,
-            task,
-            split=split,
-            languages=scored,
-            data_dir=data,
-            protocol=protocol,
-            max_examples=max_eval_examples,
-            folder=work,
-        )
-        write_json(work / "metrics.json", metrics)
-        record = {
-            "name": task.name,
-            "role": role,
-            "task": {"name": task.name, "version": task.version, "digest": task.digest(), "path": _own_path(task)},
-            "trained_on": list(dict.fromkeys([*attached.trained_on, trained_with.name])),
-            "protected": [n for n in material.protected if attached.protected is None or n in attached.protected],
-            "composition": attached.describe(),
-            "trainable_parameters": sum(p.numel() for p in attached.trainable().values()),
-            "recipe": asdict(recipe),
-            "selection": "the last update; no evaluation data is looked at",
-            "protocol": protocol,
-            "backbone": {"name": loaded.name, "digest": loaded.digest, "precision": loaded.precision},
-            "data": {
-                "task": trained_with.name,
-                "data_dir": str(data.resolve()) if data else None,
-                "files": {path.name: sha256_file(path) for path in material.files},
-                "examples": len(material.examples),
-                "dropped": material.dropped,
-                "features": rows.notes,
-            },
-            "notes": notes,
-            "training": asdict(summary),
-            "identity": sha256_json(identity),
-            "seconds": round(time.monotonic() - started, 1),
-            **environment(),
-        }
-        own = _own_path(task)
-        if own is not None:
-            write_bytes(work / "task.yaml", Path(own).read_bytes())
-        write_json(work / "run.json", record)
+    plan = Plan(
+        task=task,
+        role=role,
+        trained_with=trained_with,
+        attached=attached,
+        recipe=recipe,
+        protocol=protocol,
+        data_dir=data,
+        material=material,
+        languages=scored,
+        max_examples=max_examples,
+        max_eval_examples=max_eval_examples,
+        notes=check_lineage(attached.trained_on, task, task.evaluation_split, attached.protected),
+    )
+    with run_folder(folder, plan.identity(), resume) as work:
+        _carry_out(plan, work, started)
     return Run(folder)
 
 
-def _own_path(task: Task) -> str | None:
-    """Return where a user's own declaration stands; None for the catalogue's, which is found by name anywhere."""
-    path = Path(task.path).resolve()
-    return None if path.parent.name == "catalog" and path.parents[1].name == "tasks" else str(path)
+def _carry_out(plan: Plan, work: Path, started: float) -> None:
+    """Train and score what is planned; leave everything a run folder holds in `work`."""
+    task, attached = plan.task, plan.attached
+    settings = feature_settings(task, plan.protocol, attached.backbone.max_length)
+    rows = kind_of(task).encode(task, plan.material.examples, attached.backbone.tokenizer, settings)
+    head = new_head(task, attached.backbone, plan.recipe.seed)
+    summary = train(attached, head, rows, plan.recipe, work, sha256_json(plan.identity()))
+    attached.save(work)
+    head.save(work / "head")
+    metrics = score_languages(
+        attached,
+        head,
+        task,
+        split=task.evaluation_split,
+        languages=plan.languages,
+        data_dir=plan.data_dir,
+        protocol=plan.protocol,
+        max_examples=plan.max_eval_examples,
+        folder=work,
+    )
+    write_json(work / "metrics.json", metrics)
+    own = own_path(task)
+    if own is not None:
+        write_bytes(work / "task.yaml", own.read_bytes())
+    write_json(work / "run.json", plan.record(summary, rows.notes, time.monotonic() - started))
 
 
 def new_head(task: Task, backbone: Backbone, seed: int) -> Head:

@@ -1,0 +1,106 @@
+"""A training run before it begins: everything it will use, its identity, and what run.json will say of it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import adapterxfer.tasks
+from adapterxfer.files import sha256_file, sha256_json
+from adapterxfer.modules.attach import Attached
+from adapterxfer.tasks import Task, TrainingSet
+from adapterxfer.training.loop import Trained
+from adapterxfer.training.recipe import Recipe
+from adapterxfer.transfer.settings import environment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run trains and scores.
+
+    `trained_with` is the task whose training data `material` came from; `languages` are those to be scored; `notes`
+    what a reader must know of overlaps; `max_examples` and `max_eval_examples` bound training and scoring.
+    """
+
+    task: Task
+    role: str
+    trained_with: Task
+    attached: Attached
+    recipe: Recipe
+    protocol: str
+    data_dir: Path | None
+    material: TrainingSet
+    languages: list[str]
+    max_examples: int | None
+    max_eval_examples: int | None
+    notes: list[str]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be equal for an interrupted run to be resumed; it names no folder, so runs may move."""
+        parts = [part for part in self.attached.parts if part.source]
+        return {
+            "task": self.task.digest(),
+            "role": self.role,
+            "composition": self.attached.requested,
+            "modules": {part.name: sha256_file(part.source.weights) for part in parts if part.source},
+            "recipe": asdict(self.recipe),
+            "protocol": self.protocol,
+            "backbone": self.attached.backbone.digest,
+            "precision": self.attached.backbone.precision,
+            "data": sha256_json([sha256_file(path) for path in self.material.files]),
+            "max_examples": self.max_examples,
+            "max_eval_examples": self.max_eval_examples,
+            "languages": self.languages,
+        }
+
+    def record(self, summary: Trained, features: dict[str, int], seconds: float) -> dict[str, Any]:
+        """Return the content of run.json once the run is done.
+
+        Args:
+            summary: what the training says of itself.
+            features: what was truncated or split on the way to features, counted.
+            seconds: wall time of everything.
+        """
+        attached, task, material = self.attached, self.task, self.material
+        own = own_path(task)
+        protected = [n for n in material.protected if attached.protected is None or n in attached.protected]
+        return {
+            "name": task.name,
+            "role": self.role,
+            "task": {
+                "name": task.name,
+                "version": task.version,
+                "digest": task.digest(),
+                "path": str(own) if own else None,
+            },
+            "trained_on": list(dict.fromkeys([*attached.trained_on, self.trained_with.name])),
+            "protected": protected,
+            "composition": attached.describe(),
+            "trainable_parameters": sum(parameter.numel() for parameter in attached.trainable().values()),
+            "recipe": asdict(self.recipe),
+            "selection": "the last update; no evaluation data is looked at",
+            "protocol": self.protocol,
+            "backbone": {
+                "name": attached.backbone.name,
+                "digest": attached.backbone.digest,
+                "precision": attached.backbone.precision,
+            },
+            "data": {
+                "task": self.trained_with.name,
+                "data_dir": str(self.data_dir.resolve()) if self.data_dir else None,
+                "files": {path.name: sha256_file(path) for path in material.files},
+                "examples": len(material.examples),
+                "dropped": material.dropped,
+                "features": features,
+            },
+            "notes": self.notes,
+            "training": asdict(summary),
+            "identity": sha256_json(self.identity()),
+            "seconds": round(seconds, 1),
+            **environment(),
+        }
+
+
+def own_path(task: Task) -> Path | None:
+    """Return where a user's own declaration stands; None for the catalogue's, which is found by name anywhere."""
+    path = Path(task.path).resolve()
+    return None if path.parent == Path(adapterxfer.tasks.__file__).resolve().parent / "catalog" else path
