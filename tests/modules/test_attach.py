@@ -215,3 +215,31 @@ def test_what_trains_is_fp32_on_a_bf16_backbone(tiny_folder, module_folders, tex
     encode(attached, ids, mask).float().pow(2).mean().backward()
     gradients = [parameter.grad for parameter in attached.trainable().values() if parameter.grad is not None]
     assert {gradient.dtype for gradient in gradients} == {torch.float32}
+
+
+PLAIN_FUSION = """
+import json, sys, torch
+from adapters import AutoAdapterModel, Fuse
+from transformers import AutoTokenizer
+base, run, sentences, out = json.loads(sys.argv[1])
+batch = AutoTokenizer.from_pretrained(base)(sentences, padding=True, return_tensors="pt")
+model = AutoAdapterModel.from_pretrained(base)
+names = [model.load_adapter(f"{run}/frozen/{name}", use_safetensors=True) for name in ("a", "b")]
+model.load_adapter_fusion(f"{run}/fusion", use_safetensors=True)
+model.set_active_adapters(Fuse(*names))
+torch.save(model.eval().roberta(**batch)[0].detach(), out)
+"""
+
+
+def test_a_fusion_saved_here_gives_the_same_hidden_states_in_plain_adapters_in_a_fresh_process(
+    tiny, tiny_folder, module_folders, tmp_path
+):
+    attached = built(tiny, module_folders, "Fuse({a}, {b})")
+    stir(attached)
+    attached.save(tmp_path)
+    out = tmp_path / "hidden.pt"
+    arguments = json.dumps([str(tiny_folder), str(tmp_path), SENTENCES, str(out)])
+    subprocess.run([sys.executable, "-c", PLAIN_FUSION, arguments], check=True)
+    ids, mask = batch(tiny)
+    kept = mask.bool()
+    torch.testing.assert_close(encode(attached, ids, mask)[kept], torch.load(out)[kept], atol=1e-5, rtol=1e-5)
