@@ -69,3 +69,28 @@ def tiny(tiny_folder):
     from adapterxfer.backbone import load_backbone
 
     return load_backbone(str(tiny_folder), "fp32")
+
+
+@pytest.fixture(scope="session")
+def make_task():
+    """Make a task on the spot, of a kind, with labels and a metric."""
+    from adapterxfer.tasks.schema import Task
+
+    def make(kind: str, labels: tuple[str, ...] = (), metric: str = "accuracy"):
+        return Task(
+            name="toy",
+            version=1,
+            kind=kind,
+            roles=("target",),
+            description="",
+            labels=labels,
+            languages=("en",),
+            metric=metric,
+            evaluation_split="test",
+            training_task=None,
+            licence="",
+            citation="",
+            path=Path("toy.yaml"),
+        )
+
+    return make

@@ -1,33 +1,8 @@
-"""What the metric tests share: tasks made on the spot, and random tags."""
+"""What the metric tests share: random tags."""
 
 import random
-from pathlib import Path
 
 import pytest
-
-from adapterxfer.tasks.schema import Task
-
-
-@pytest.fixture(scope="session")
-def make_task():
-    def make(kind: str, labels: tuple[str, ...] = (), metric: str = "accuracy") -> Task:
-        return Task(
-            name="toy",
-            version=1,
-            kind=kind,
-            roles=("target",),
-            description="",
-            labels=labels,
-            languages=("en",),
-            metric=metric,
-            evaluation_split="test",
-            training_task=None,
-            licence="",
-            citation="",
-            path=Path("toy.yaml"),
-        )
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,38 +1,12 @@
-"""What the feature tests share: mini's tokenizer, and tasks made on the spot."""
-
-from pathlib import Path
+"""What the feature tests share: mini's tokenizer and a perfect head."""
 
 import numpy as np
 import pytest
-
-from adapterxfer.tasks.schema import Task
 
 
 @pytest.fixture(scope="session")
 def tokenizer(mini):
     return mini.tokenizer
-
-
-@pytest.fixture(scope="session")
-def make_task():
-    def make(kind: str, labels: tuple[str, ...] = (), metric: str = "accuracy") -> Task:
-        return Task(
-            name="toy",
-            version=1,
-            kind=kind,
-            roles=("target",),
-            description="",
-            labels=labels,
-            languages=("en",),
-            metric=metric,
-            evaluation_split="test",
-            training_task=None,
-            licence="",
-            citation="",
-            path=Path("toy.yaml"),
-        )
-
-    return make
 
 
 @pytest.fixture(scope="session")
