@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from adapterxfer.errors import UserError
+from adapterxfer.errors import AdapterxferError, UserError
 from adapterxfer.modules.attach import attach
 from adapterxfer.modules.parse import parse_expression
 from adapterxfer.modules.resolve import resolve
@@ -66,3 +66,10 @@ def test_a_folder_that_is_no_module_is_an_error(tmp_path, content):
     (tmp_path / "adapter_config.json").write_text(content)
     with pytest.raises(UserError):
         resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["hub:nobody-at-all/no-such-module", "hub:a/b/c/d", "hub:bad name!", "hub:"])
+def test_a_hub_name_that_cannot_be_had_is_one_sentence(name):
+    with pytest.raises(AdapterxferError, match="hub:") as caught:
+        resolve(name)
+    assert "\n" not in str(caught.value)
