@@ -216,6 +216,7 @@ def _assemble(
             names = [str(child) for child in node.children]
             model.add_adapter_fusion(names)
             attached.fusion = ",".join(names)
+            _fold_fusion_products(model, attached.fusion)
     if setup is not None:
         model.set_active_adapters(setup)
     loras = [part.name for part in parts if part.kind == "lora"]
@@ -225,6 +226,18 @@ def _assemble(
     model.requires_grad_(False)
     attached.set_training(False)
     return attached
+
+
+def _fold_fusion_products(model: Any, fusion: str) -> None:
+    """Give the fusion's projections contiguous inputs.
+
+    The library hands them a permuted [rows, tokens, modules, hidden], which torch without gradients multiplies as one
+    tiny product per token; made contiguous it is a single product, with the same numbers.
+    """
+    pattern = storage.parameter_pattern("fusion", fusion)
+    for name, module in model.named_modules():
+        if pattern.search(name + ".") and isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
 
 
 def _library_setup(structure: Expression, bottlenecks: set[str]) -> Any:
