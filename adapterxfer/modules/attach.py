@@ -12,7 +12,7 @@ from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.files import read_json
 from adapterxfer.modules import storage
-from adapterxfer.modules.expression import Continue, Expression, Fuse, Stack, Trained, leaves
+from adapterxfer.modules.expression import Expression, Fuse, Stack, Trained, leaves
 from adapterxfer.modules.parse import parse_expression
 from adapterxfer.modules.resolve import MODULE_FOLDER, ModuleSource, read_module_folder, resolve
 from adapterxfer.modules.specs import Lora, Spec
@@ -269,6 +269,3 @@ def _set_trainable(attached: Attached) -> None:
         patterns.append(storage.parameter_pattern("fusion", attached.fusion))
     for name, parameter in attached.model.named_parameters():
         parameter.requires_grad_(any(pattern.search(name) for pattern in patterns))
-
-
-__all__ = ["Attached", "Continue", "Part", "attach", "attach_run", "bare"]
