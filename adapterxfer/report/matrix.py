@@ -52,9 +52,10 @@ class TransferMatrix:
         named = {language for cell in self.cells if cell.target == target for language in cell.scores}
         return sorted(named, key=lambda language: (language != "en", language))
 
-    def english(self, way: str, target: str) -> float:
-        """Return the mean English score over seeds."""
-        return statistics.fmean(cell.scores["en"] for cell in self.of(way, target))
+    def english(self, way: str, target: str) -> float | None:
+        """Return the mean English score over seeds; None for a target that is not scored in English."""
+        scores = [cell.scores["en"] for cell in self.of(way, target) if "en" in cell.scores]
+        return statistics.fmean(scores) if scores else None
 
     def zero_shot(self, way: str, target: str) -> float:
         """Return the mean zero-shot score over seeds."""
@@ -73,7 +74,8 @@ class TransferMatrix:
         spread = self.spread(way, target)
         shown = f"{self.zero_shot(way, target):.1f}" + (f" ±{spread:.1f}" if spread is not None else "")
         gain = "" if way == BASELINE else f"{self.gain(way, target):+.1f}"
-        return [f"{self.english(way, target):.1f}", shown, gain]
+        english = self.english(way, target)
+        return ["–" if english is None else f"{english:.1f}", shown, gain]
 
     def text(self) -> str:
         """Return the matrix as an aligned table: per target English, zero-shot mean, and gain over the baseline."""

@@ -47,3 +47,11 @@ def test_metrics_become_cells():
 def test_the_seeds_table_gives_mean_and_sample_deviation_per_language():
     runs = [{"languages": {"en": {"score": en}, "de": {"score": de}}} for en, de in ((90.0, 60.0), (94.0, 60.0))]
     assert seeds_table(runs).splitlines()[-1] == "| score | 92.0 ±2.8 | 60.0 ±0.0 | 76.0 ±1.4 | 60.0 ±0.0 |"
+
+
+def test_a_target_without_english_has_a_dash_there():
+    matrix = TransferMatrix(
+        [Cell(BASELINE, "xcopa", {"et": 50.0, "sw": 60.0}), Cell("stack", "xcopa", {"et": 60.0, "sw": 60.0})]
+    )
+    assert matrix.english("stack", "xcopa") is None
+    assert "| stack | – | 60.0 | +5.0 |" in matrix.markdown()
