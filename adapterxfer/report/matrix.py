@@ -5,8 +5,12 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapterxfer.files import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from adapterxfer.evaluation.bootstrap import Interval
 
 BASELINE = "no intermediate"
 
@@ -70,10 +74,32 @@ class TransferMatrix:
         values = [cell.zero_shot for cell in self.of(way, target)]
         return statistics.stdev(values) if len(values) > 1 else None
 
+    def interval(self, way: str, target: str) -> "Interval | None":
+        """Return the 95% paired bootstrap interval of the gain over seeds and languages; None below two seeds."""
+        from adapterxfer.evaluation.bootstrap import paired_bootstrap
+
+        before = {cell.seed: cell for cell in self.of(BASELINE, target)}
+        after = {cell.seed: cell for cell in self.of(way, target)}
+        seeds = sorted(before.keys() & after.keys())
+        if way == BASELINE or len(seeds) < 2:
+            return None
+        others = [language for language in self.languages(target) if language != "en"]
+        scores = [[[cells[s].scores[name] for name in others] for s in seeds] for cells in (after, before)]
+        return paired_bootstrap(*scores)
+
+    def _footing(self) -> str:
+        """Return what stands below a table about its gains."""
+        if any(self.interval(way, target) for way in self.ways for target in self.targets):
+            return "Gains carry 95% paired bootstrap intervals over seeds and languages."
+        return "One seed: no gain here carries an interval."
+
     def _point(self, way: str, target: str) -> list[str]:
         spread = self.spread(way, target)
         shown = f"{self.zero_shot(way, target):.1f}" + (f" ±{spread:.1f}" if spread is not None else "")
         gain = "" if way == BASELINE else f"{self.gain(way, target):+.1f}"
+        interval = self.interval(way, target)
+        if interval is not None:
+            gain += f" [{interval.low:+.1f}, {interval.high:+.1f}]"
         english = self.english(way, target)
         return ["–" if english is None else f"{english:.1f}", shown, gain]
 
@@ -86,7 +112,7 @@ class TransferMatrix:
         for first, *rest in [head, *rows]:
             cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
             lines.append("  ".join([first.ljust(widths[0]), *cells]))
-        return "\n".join([*lines, "", *self.notes])
+        return "\n".join([*lines, "", self._footing(), *self.notes])
 
     def markdown(self) -> str:
         """Return the matrix, and a table per target of every language, as Markdown."""
@@ -103,7 +129,7 @@ class TransferMatrix:
             for way in self.ways:
                 means = [statistics.fmean(c.scores[language] for c in self.of(way, target)) for language in languages]
                 lines.append(f"| {way} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |")
-        return "\n".join([*lines, "", *self.notes, ""])
+        return "\n".join([*lines, "", self._footing(), *self.notes, ""])
 
     def picture(self) -> bytes:
         """Return the matrix as a PNG: zero-shot score in each cell, coloured by its gain over the baseline."""

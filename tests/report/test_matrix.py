@@ -55,3 +55,14 @@ def test_a_target_without_english_has_a_dash_there():
     )
     assert matrix.english("stack", "xcopa") is None
     assert "| stack | – | 60.0 | +5.0 |" in matrix.markdown()
+
+
+def test_a_gain_over_several_seeds_carries_its_interval_and_one_seed_says_that_it_has_none(matrix):
+    assert matrix.interval("stack on nli", "ner") is None
+    assert "One seed: no gain here carries an interval." in matrix.text()
+    rows = [(BASELINE, 40.0, 50.0), ("stack", 42.0, 56.0)]
+    cells = [Cell(way, "ner", {"en": 80.0, "de": de, "sw": sw}, seed) for way, de, sw in rows for seed in (0, 1)]
+    interval = TransferMatrix(cells).interval("stack", "ner")
+    # the same in both seeds: only languages vary, gains 2 and 6, so a resample's mean is 2, 4 or 6
+    assert (interval.difference, interval.low, interval.high) == (4.0, 2.0, 6.0)
+    assert "+4.0 [+2.0, +6.0]" in TransferMatrix(cells).markdown()
