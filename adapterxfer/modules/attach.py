@@ -203,7 +203,7 @@ def _assemble(
             (storage.load_lora if part.kind == "lora" else storage.load_bottleneck)(model, part.source, part.name)
         elif part.spec is not None:
             torch.manual_seed(seed)
-            config = part.spec.library_config(backbone.layers, backbone.hidden_size)  # type: ignore[attr-defined]
+            config = part.spec.configuration(backbone.layers, backbone.hidden_size)
             if part.kind == "lora":
                 storage.inject_lora(model, config, part.name)
             else:

@@ -3,6 +3,7 @@
 The modules themselves come from the libraries: bottlenecks from `adapters`, LoRA from `peft`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ def _text(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(ABC):
     """A fresh module, not trained yet. `top_layers` K puts it in the K uppermost layers only (AdapterDrop)."""
 
     word: ClassVar[str] = "spec"
@@ -43,6 +44,10 @@ class Spec:
     def with_top_layers(self, top_layers: int | None) -> "Spec":
         """Return the same spec in the `top_layers` uppermost layers."""
         return replace(self, top_layers=top_layers)  # type: ignore[call-arg]
+
+    @abstractmethod
+    def configuration(self, layers: int, hidden: int) -> Any:
+        """Return its library's configuration for a backbone of `layers` layers and width `hidden`."""
 
     def left_out(self, layers: int) -> list[int]:
         """Return the indices of the layers (of `layers`) that get no module.
@@ -91,7 +96,7 @@ class Bottleneck(Spec):
         if self.activation not in _ACTIVATIONS:
             raise UserError(f"bottleneck: activation={self.activation} is not one of {', '.join(_ACTIVATIONS)}.")
 
-    def library_config(self, layers: int, hidden: int) -> Any:
+    def configuration(self, layers: int, hidden: int) -> Any:
         """Return the `adapters` configuration for a backbone of `layers` layers and width `hidden`."""
         from adapters import DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
 
@@ -133,7 +138,7 @@ class Lora(Spec):
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UserError(f"lora: dropout={self.dropout} must be at least 0 and below 1.")
 
-    def library_config(self, layers: int, hidden: int) -> Any:
+    def configuration(self, layers: int, hidden: int) -> Any:
         """Return the `peft` configuration for a backbone of `layers` layers and width `hidden`."""
         from peft import LoraConfig
 
