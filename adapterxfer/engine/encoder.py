@@ -22,7 +22,15 @@ def attention_bias(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
     return bias.expand(rows, 1, tokens, tokens)
 
 
-def encode(attached: Attached, input_ids: Tensor, mask: Tensor, layer: int | None = None) -> Tensor:
+def encode(
+    attached: Attached,
+    input_ids: Tensor,
+    mask: Tensor,
+    layer: int | None = None,
+    *,
+    start: int = 0,
+    hidden: Tensor | None = None,
+) -> Tensor:
     """Run the encoder with its composition.
 
     Args:
@@ -30,6 +38,8 @@ def encode(attached: Attached, input_ids: Tensor, mask: Tensor, layer: int | Non
         input_ids: [rows, tokens], padded on the right with the tokenizer's pad id.
         mask: [rows, tokens], 1 at tokens and 0 at padding.
         layer: return the output of this many layers (0: the embeddings); None means all of them.
+        start: the number of layers whose output `hidden` is; nothing below them runs.
+        hidden: [rows, tokens, hidden], the output of the first `start` layers; None: begin at the embeddings.
 
     Returns:
         Hidden states [rows, tokens, hidden]; those at padding mean nothing.
@@ -37,9 +47,10 @@ def encode(attached: Attached, input_ids: Tensor, mask: Tensor, layer: int | Non
     from adapters.context import ForwardContext
 
     encoder: Any = attached.model.roberta
-    layers = encoder.encoder.layer[: layer if layer is not None else len(encoder.encoder.layer)]
+    layers = encoder.encoder.layer[start : layer if layer is not None else len(encoder.encoder.layer)]
     with attached.backbone.policy.autocast(input_ids.device), ForwardContext(encoder, input_ids, attention_mask=mask):
-        hidden = encoder.embeddings(input_ids=input_ids)
+        if hidden is None:
+            hidden = encoder.embeddings(input_ids=input_ids)
         bias = attention_bias(mask, hidden.dtype)
         for block in layers:
             hidden = block(hidden, bias)[0]
