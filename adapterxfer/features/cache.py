@@ -11,7 +11,6 @@ import functools
 import hashlib
 import os
 import sys
-import time
 import unicodedata
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from adapterxfer.features.kept_examples import pack, undisturbed, unpack
 from adapterxfer.features.kept_rows import from_arrays, to_arrays
 from adapterxfer.features.kinds import kind_of
 from adapterxfer.features.rows import FeatureSettings, Rows
-from adapterxfer.features.store import read_store, write_store
+from adapterxfer.features.store import make_room, read_store, used, write_store
 from adapterxfer.files import sha256_file, sha256_json
 from adapterxfer.tasks.examples import Entity, Example
 from adapterxfer.tasks.schema import Task
@@ -36,7 +35,6 @@ E = TypeVar("E", bound=Example)
 LIMIT = "ADAPTERXFER_CACHE_GB"
 _DEFAULT_GB = 10.0
 _SUFFIX = ".kept"
-_ABANDONED = 24 * 3600  # seconds after which a temporary file is some dead process's
 
 
 class FeatureCache:
@@ -125,8 +123,7 @@ class FeatureCache:
         path = self.folder / f"{key}{_SUFFIX}"
         kept = read_store(path, key)
         if kept is not None:
-            with contextlib.suppress(OSError):
-                os.utime(path)  # what was used last goes last
+            used(path)
         return kept
 
     def _keep(self, key: str, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
@@ -135,53 +132,39 @@ class FeatureCache:
             return
         with contextlib.suppress(RunError, OSError):
             write_store(path, key, arrays, meta)
-            self._make_room(path)
-
-    def _make_room(self, newest: Path) -> None:
-        """Remove what was used longest ago until the limit holds, and what dead processes left behind."""
-        kept: list[tuple[float, int, Path]] = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):  # another process may have removed it
-                    status = entry.stat()
-                    if entry.name.endswith(_SUFFIX):
-                        kept.append((status.st_mtime, status.st_size, Path(entry.path)))
-                    elif entry.name.endswith(".tmp") and time.time() - status.st_mtime > _ABANDONED:
-                        Path(entry.path).unlink()
-        total = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
-            if total <= self.limit:
-                return
-            if path != newest:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                    total -= size
+            make_room(self.folder, _SUFFIX, self.limit, newest=path)
 
 
-def limit_of_environment() -> int:
-    """Return the bytes that kept features may take: ADAPTERXFER_CACHE_GB (10 by default, 0 keeps none) in bytes.
+def limit_of_environment(variable: str = LIMIT, default: float = _DEFAULT_GB) -> int:
+    """Return the bytes that kept files may take: the gigabytes of an environment variable, 0 keeps none.
+
+    Args:
+        variable: its name; ADAPTERXFER_CACHE_GB bounds the features.
+        default: gigabytes, where it is not set.
 
     Raises:
         UserError: when it is not a number of gigabytes.
     """
-    given = os.environ.get(LIMIT, "")
+    given = os.environ.get(variable, "")
     try:
-        number = float(given) if given.strip() else _DEFAULT_GB
+        number = float(given) if given.strip() else default
     except ValueError:
         number = -1.0
     if not 0 <= number < 1e9:
-        raise UserError(f"{LIMIT} is {given!r}; it must be a number of gigabytes, 0 or more.")
+        raise UserError(f"{variable} is {given!r}; it must be a number of gigabytes, 0 or more.")
     return int(number * 1e9)
 
 
 @functools.cache
-def code_digest() -> str:
-    """Return the digest of the code that reads and encodes, of the catalogue, and of the versions they depend on.
+def code_digest(*folders: str) -> str:
+    """Return the digest of code in the package, and of the versions it depends on.
+
+    Without `folders` that is the code that reads and encodes, and the catalogue.
 
     The files themselves stand in it, so that no one has to remember to raise a number when a reader changes.
     """
     package = Path(__file__).parent.parent
-    parts = [package / part for part in ("tasks", "features")]
+    parts = [package / part for part in folders or ("tasks", "features")]
     sources = sorted(path for part in parts for path in part.rglob("*") if path.suffix in (".py", ".yaml"))
     digests = {str(path.relative_to(package)): sha256_file(path) for path in sources}
     versions = [version("adapterxfer"), version("tokenizers"), np.__version__, sys.version, unicodedata.unidata_version]
