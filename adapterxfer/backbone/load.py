@@ -1,6 +1,8 @@
 """Loads a frozen backbone by name or folder."""
 
+import importlib.util
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +11,13 @@ from adapterxfer.backbone.hub import model_folder
 from adapterxfer.backbone.mini import mini_digest, mini_folder
 from adapterxfer.backbone.precision import Policy, policy_of
 from adapterxfer.backbone.weights import digest_of, read_config, read_state, read_tokenizer
+from adapterxfer.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from adapterxfer.backbone.quantised import Quantised
 
 # Two warnings that say nothing to our users: bitsandbytes, as it is imported, on a kernel it does without; adapters, on
 # every change of the active modules.
@@ -26,11 +31,12 @@ class Backbone:
 
     Attributes:
         name: as it was asked for.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16", "int8" or "nf4".
         config: the `XLMRobertaConfig`.
         tokenizer: a fast tokenizer.
         digest: SHA-256 over the weights as they were stored, and the architecture; the same at every precision.
         state: the weights of `XLMRobertaModel` without a pooler, on the device where models will run.
+        quantised: at int8 and nf4, those weights that bitsandbytes holds, by name; they are not in `state`.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Backbone:
     tokenizer: Any = field(repr=False)
     digest: str
     state: "dict[str, Tensor]" = field(repr=False)
+    quantised: "Mapping[str, Quantised]" = field(default_factory=dict, repr=False)
 
     @property
     def policy(self) -> Policy:
@@ -69,7 +76,7 @@ class Backbone:
         """
         from adapterxfer.backbone.model import build
 
-        return build(self.config, self.state)
+        return build(self.config, self.state, self.quantised)
 
 
 def load_backbone(
@@ -80,14 +87,18 @@ def load_backbone(
     Args:
         name: "mini" (embedded), "xlm-roberta-base", "xlm-roberta-large", a folder, or the name of any XLM-R type model
             on the Hub. What the Hub's cache holds is used without asking the network.
-        precision: "fp32", "bf16", "fp16", or "auto" for what suits the machine.
+        precision: "fp32", "bf16", "fp16", "int8", "nf4", or "auto" for what suits the machine, which is never one of
+            the two quantised ones.
         device: where the weights go; by default the GPU where there is one.
 
     Raises:
-        UserError: for an unknown precision or name, another type of model, or damaged files.
+        UserError: for an unknown precision or name, another type of model, damaged files, or a quantised precision
+            without bitsandbytes.
         RunError: when the model is not in the cache and the Hub cannot be reached.
     """
     policy = policy_of(precision)
+    if policy.quantised:
+        _need_bitsandbytes(policy.precision)
     folder = mini_folder() if name == "mini" else model_folder(name)
     return _from_folder(name, folder, policy, device)
 
@@ -102,5 +113,20 @@ def _from_folder(name: str, folder: Path, policy: Policy, device: "torch.device 
     tokenizer = read_tokenizer(folder, config.vocab_size, own=name == "mini")
     digest = mini_digest(folder) if name == "mini" else digest_of(stored, config)
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    state = {key: stored[key].to(target, policy.storage_dtype(key)) for key in stored}
-    return Backbone(name, policy.precision, config, tokenizer, digest, state)
+    plain = [key for key in stored if not policy.quantises(key)]
+    state = {key: stored[key].to(target, policy.storage_dtype(key)) for key in plain}
+    quantised: dict[str, Quantised] = {}
+    if policy.quantised:
+        from adapterxfer.backbone.quantised import quantise
+
+        packed = [key for key in stored if policy.quantises(key)]
+        quantised = {key: quantise(stored[key].to(target), policy.precision) for key in packed}
+    return Backbone(name, policy.precision, config, tokenizer, digest, state, quantised)
+
+
+def _need_bitsandbytes(precision: str) -> None:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(
+            f"precision {precision} needs the package bitsandbytes, which is missing here: pip install "
+            "'bitsandbytes>=0.48', or choose bf16."
+        )

@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from adapters import XLMRobertaAdapterModel
 from torch import Tensor, nn
 from transformers.modeling_utils import no_init_weights
+
+if TYPE_CHECKING:
+    from adapterxfer.backbone.quantised import Quantised
 
 
 class _FirstToken(nn.Module):
@@ -32,9 +35,14 @@ def shapes(config: Any) -> dict[str, tuple[int, ...]]:
     return {name: tuple(weight.shape) for name, weight in skeleton(config).roberta.named_parameters()}
 
 
-def build(config: Any, state: Mapping[str, Tensor]) -> Any:
-    """Return a frozen `XLMRobertaAdapterModel` in evaluation mode that uses the tensors of `state` themselves."""
+def build(config: Any, state: Mapping[str, Tensor], quantised: Mapping[str, "Quantised"]) -> Any:
+    """Return a frozen `XLMRobertaAdapterModel` in evaluation mode that uses the given tensors themselves."""
     model = skeleton(config)
+    for name, weight in quantised.items():
+        model.roberta.set_submodule(name.removesuffix(".weight"), weight.linear())
+    if quantised:  # what `transformers` would say of it, and `peft` asks
+        bits = "8" if any(weight.state is None for weight in quantised.values()) else "4"
+        setattr(model.roberta, f"is_loaded_in_{bits}bit", True)
     # Not strict: the word embeddings have a second name here, in the library's (empty) prompt tuning. The caller has
     # checked the names.
     model.roberta.load_state_dict(state, strict=False, assign=True)

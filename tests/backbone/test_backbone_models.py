@@ -8,8 +8,7 @@ import torch
 from adapters import SeqBnConfig
 from peft import LoraConfig, inject_adapter_in_model
 
-from adapterxfer.backbone import Backbone, Policy, best_precision, load_backbone
-from adapterxfer.errors import UserError
+from adapterxfer.backbone import Backbone, load_backbone
 
 SENTENCES = ["The dog sleeps on the sofa.", "Der Hund schläft.", "犬はソファーで寝ています。", "الكلب نائم", "ok"]
 
@@ -120,26 +119,3 @@ def test_gradients_reach_fp32_adapters_through_frozen_bf16_layers(mini_bf16):
         assert weight.grad.dtype == torch.float32, name
         assert weight.grad.isfinite().all(), name
     assert trained["roberta.encoder.layer.0.output.adapters.a.adapter_up.weight"].grad.abs().sum() > 0
-
-
-def test_the_policy_of_every_precision():
-    word, query = "embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    for precision, low in types.items():
-        policy = Policy(precision)
-        assert policy.storage_dtype(word) == torch.float32
-        assert policy.storage_dtype(query) == low
-        assert policy.scaled == (precision == "fp16")
-        with policy.autocast(torch.device("cpu")):
-            assert torch.is_autocast_enabled("cpu") == (precision != "fp32")
-
-
-def test_an_unknown_precision_is_named_with_the_known_ones():
-    with pytest.raises(UserError, match="unknown precision 'int3': it is one of auto, fp32, bf16, fp16"):
-        load_backbone("mini", "int3")
-
-
-def test_auto_is_a_known_precision_with_a_reason(mini):
-    precision, reason = best_precision()
-    assert precision in ("fp32", "bf16", "fp16")
-    assert reason
