@@ -51,6 +51,7 @@ class Attached:
     fusion: str | None = None
     trained_on: tuple[str, ...] = field(default=())
     protected: tuple[str, ...] | None = None
+    program: Any = field(default=None, repr=False)  # the engine's reading of the model, kept with it
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Return the parameters of the model that a step of training moves, by name."""

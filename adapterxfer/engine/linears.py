@@ -1,0 +1,127 @@
+"""A frozen linear map with the LoRA modules that stand on it, in the stream's type; read off the model once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class UnsupportedError(Exception):
+    """The model holds something that this driver does not compute; the library's own forward runs instead."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One LoRA on a linear map: `scale` x up(down(dropout(x))), and the magnitudes where it is a DoRA."""
+
+    down: Tensor
+    up: Tensor
+    scale: float
+    dropout: nn.Module
+    magnitude: Tensor | None
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return scale x up(down(x)); the fp32 weights are used in the type of `x`."""
+        low = functional.linear(self.dropout(x), self.down.to(x.dtype))
+        return functional.linear(low, (self.up * self.scale).to(x.dtype))
+
+    def rescaling(self, weight: Tensor) -> Tensor:
+        """Return, for a DoRA, the magnitudes over the norms of the rows of the updated `weight`.
+
+        The norm is a constant to the gradient (Liu et al. 2024, arXiv 2402.09353, section 4.3).
+        """
+        assert self.magnitude is not None
+        with torch.no_grad():
+            norm = torch.linalg.norm(weight.float() + self.scale * (self.up.float() @ self.down.float()), dim=1)
+        return self.magnitude / norm
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`base` is the frozen map (a bitsandbytes one where it is quantised), `updates` its active LoRAs in order."""
+
+    base: Any
+    updates: tuple[Update, ...] = field(default=())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the map of a stream [tokens, inputs], [tokens, outputs] in the type of `x`."""
+        if is_quantised(self.base):
+            result = self.base(x).to(x.dtype)
+        else:
+            result = functional.linear(x, self.base.weight, self.base.bias)
+        for update in self.updates:
+            if update.magnitude is None:
+                result = result + update.product(x)
+            else:
+                ratio = update.rescaling(self.base.weight).to(x.dtype)
+                unbiased = result if self.base.bias is None else result - self.base.bias
+                result = result + (ratio - 1) * unbiased + ratio * update.product(x)
+        return result
+
+    def folded(self) -> "Linear":
+        """Return the same map as one matrix, for inference; a quantised one stays as it is."""
+        if not self.updates or is_quantised(self.base):
+            return self
+        with torch.no_grad():
+            weight = self.base.weight.float()
+            for update in self.updates:
+                delta = update.scale * (update.up.float() @ update.down.float())
+                if update.magnitude is None:
+                    weight = weight + delta
+                else:
+                    weight = update.rescaling(self.base.weight)[:, None] * (weight + delta)
+        return Linear(_Matrix(weight.to(self.base.weight.dtype), self.base.bias))
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    weight: Tensor
+    bias: Tensor | None
+
+
+def is_quantised(module: Any) -> bool:
+    """Whether a linear map is one of bitsandbytes', or of a class made of it."""
+    return any(kind.__name__ in ("Linear8bitLt", "Linear4bit") for kind in type(module).__mro__)
+
+
+def linear_of(module: Any) -> Linear:
+    """Read a linear map of the model, as `adapters` and `peft` left it.
+
+    Raises:
+        UnsupportedError: when something stands there that is neither a linear map nor a LoRA or DoRA on one.
+    """
+    if not hasattr(module, "base_layer"):
+        return Linear(_base(module))
+    if type(module).__name__ not in ("Linear", "Linear8bitLt", "Linear4bit") or module.merged:
+        raise UnsupportedError(f"{type(module).__name__} on a linear map")
+    return Linear(_base(module.base_layer), tuple(_updates(module)))
+
+
+def _base(module: Any) -> Any:
+    own = getattr(module, "loras", None)
+    if not (isinstance(module, nn.Linear) or is_quantised(module)) or (own is not None and len(own)):
+        raise UnsupportedError(f"{type(module).__name__} for a linear map")
+    return module
+
+
+def _updates(module: Any) -> Iterable[Update]:
+    for name in module.active_adapters:
+        if name not in module.lora_A:
+            continue
+        variant = module.lora_variant.get(name)
+        dora = variant is not None and type(variant).__name__ == "DoraLinearVariant"
+        dropout = module.lora_dropout[name]
+        dropped = not isinstance(dropout, nn.Identity)
+        unusual = (variant is not None and not dora) or module.lora_bias.get(name)
+        if unusual or (dora and (dropped or is_quantised(module.base_layer))):
+            raise UnsupportedError("a variant of LoRA")
+        yield Update(
+            module.lora_A[name].weight,
+            module.lora_B[name].weight,
+            float(module.scaling[name]),
+            dropout,
+            module.lora_magnitude_vector[name].weight if dora else None,
+        )

@@ -1,0 +1,188 @@
+"""The two places of a layer where bottlenecks stand: after attention, and after the feed-forward block.
+
+At a site come together x, the output of the block's last linear map, and r, the residual beside it. Without modules
+the layer goes on with norm(x + r). What a bottleneck does to them follows the `adapters` library, whose configurations
+name these choices; tests hold each to the library's forward, per token, with its gradients.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adapterxfer.engine.linears import UnsupportedError
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def norm_of(module: nn.LayerNorm) -> Norm:
+    """Return a LayerNorm as a function of a stream of any type; it computes in fp32 and keeps the stream's type."""
+    weight, bias, shape, eps = module.weight, module.bias, module.normalized_shape, module.eps
+
+    def norm(x: Tensor) -> Tensor:
+        if x.dtype == weight.dtype or (x.device.type == "cpu" and x.dtype == torch.bfloat16):  # a kernel of mixed types
+            return functional.layer_norm(x, shape, weight, bias, eps)
+        return functional.layer_norm(x.float(), shape, weight, bias, eps).to(x.dtype)
+
+    return norm
+
+
+def _linear(module: nn.Linear, x: Tensor) -> Tensor:
+    """Apply an fp32 linear map in the type of `x`."""
+    bias = module.bias
+    return functional.linear(x, module.weight.to(x.dtype), bias if bias is None else bias.to(x.dtype))
+
+
+@dataclass(frozen=True)
+class State:
+    """What passes from one module of a site to the next: the library's hidden states, residuals and last module."""
+
+    hidden: Tensor
+    beside: Tensor  # the residual that the next module adds
+    last: Any = None
+    up: Tensor | None = None  # the last module's output without its residual: what a fusion mixes
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """One bottleneck of `adapters`: up(activation(down(x))) x scaling, and its residual unless it is parallel."""
+
+    module: Any
+
+    def __post_init__(self) -> None:
+        module = self.module
+        plain = isinstance(module.adapter_up, nn.Linear) and isinstance(module.scaling, float)
+        down = [type(part) for part in module.adapter_down]
+        if module.use_gating or module.add_layer_norm_before or module.add_layer_norm_after or not plain:
+            raise UnsupportedError("a bottleneck with gates, norms or learned scaling")
+        if len(down) != 2 or down[0] is not nn.Linear or hasattr(module, "DropPath"):
+            raise UnsupportedError("a bottleneck of another build")
+
+    @property
+    def parallel(self) -> bool:
+        """Whether it reads what its block reads, rather than what the block gives."""
+        return type(self.module).__name__ == "ParallelAdapter"
+
+    def before(self, state: State, residual: Tensor, norm: Norm, fusion: Any = None) -> tuple[State, Tensor | None]:
+        """Return the module's input and residual, and the query of a fusion with this configuration."""
+        module = self.module
+        if self.parallel:
+            return State(residual, residual, state.last, state.up), residual if fusion is not None else None
+        hidden = state.hidden
+        beside = hidden
+        query = hidden if fusion is not None and fusion["query_before_ln"] else None
+        if module.original_ln_before:
+            hidden = hidden + residual
+            if module.residual_before_ln == "post_add":
+                beside = hidden
+            hidden = norm(hidden)
+        if not module.residual_before_ln:
+            beside = hidden
+        if fusion is not None and not fusion["query_before_ln"]:
+            query = hidden
+        return State(hidden, beside, state.last, state.up), query
+
+    def apply(self, state: State) -> State:
+        """Return the module's output."""
+        module = self.module
+        up = _linear(module.adapter_up, module.adapter_down[1](_linear(module.adapter_down[0], state.hidden)))
+        if module.scaling != 1.0:
+            up = up * module.scaling
+        output = module.dropout(up)
+        return State(output if self.parallel else output + state.beside, state.beside, self, up)
+
+    def after(self, hidden: Tensor, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
+        """Return the site's output: what the library does with the last module's."""
+        if self.parallel:
+            hidden = hidden + x
+        return norm(hidden + residual) if self.module.original_ln_after else hidden
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """AdapterFusion (Pfeiffer et al. 2021): per token, attention of the layer's state over the modules' outputs."""
+
+    module: Any
+    children: tuple[Bottleneck, ...]
+
+    def __post_init__(self) -> None:
+        config = self.module.config
+        if not (config["query"] and config["key"] and config["value"]) or not config["value_before_softmax"]:
+            raise UnsupportedError("a fusion of another build")
+        if config["residual_before"] or config["temperature"]:
+            raise UnsupportedError("a fusion of another build")
+
+    def run(self, state: State, residual: Tensor, norm: Norm) -> State:
+        """Return the mixture of the children's outputs, which all read the same state."""
+        fusion, last = self.module, self.children[-1]
+        shared, query = last.before(state, residual, norm, fusion.config)
+        assert query is not None
+        ups = []
+        for child in self.children:
+            up = child.apply(shared).up
+            assert up is not None
+            ups.append(up)
+        inputs = torch.stack(ups, 1)  # [tokens, modules, hidden]
+        # q (K u + b) = (q K) u + q b: one product a token instead of one per module
+        asked = _linear(fusion.query, query)
+        scores = (inputs @ (asked @ fusion.key.weight.to(asked.dtype))[..., None]).squeeze(-1)
+        scores = scores + (asked @ fusion.key.bias.to(asked.dtype))[:, None]
+        weights = torch.softmax(fusion.dropout(scores).float(), -1).to(inputs.dtype)
+        # the value map is linear and has no bias: mixing first needs one product instead of one per module
+        mixed = _linear(fusion.value, (weights[:, None] @ inputs).squeeze(1))
+        return State(mixed + shared.beside, shared.beside, last, state.up)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The modules of one site in their order, and the layer's norm."""
+
+    norm: Norm
+    steps: tuple[Bottleneck | Fusion, ...] = field(default=())
+
+    def __call__(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Return what the layer goes on with; x, residual and output are streams [tokens, hidden]."""
+        if not self.steps:
+            return self.norm(x + residual)
+        state = State(x, residual)
+        for step in self.steps:
+            if isinstance(step, Fusion):
+                state = step.run(state, residual, self.norm)
+            else:
+                state = step.apply(step.before(state, residual, self.norm)[0])
+        return state.last.after(state.hidden, x, residual, self.norm)
+
+
+def site_of(layer: Any) -> Site:
+    """Read a site of the model: the library's output layer, its active composition, and its norm.
+
+    Raises:
+        UnsupportedError: for a composition or a module that is not computed here.
+    """
+    norm = norm_of(layer.LayerNorm)
+    setup = layer.get_active_setup()
+    if setup is None:
+        return Site(norm)
+    if isinstance(setup, str) or type(setup).__name__ == "Fuse":
+        return Site(norm, tuple(_steps(layer, [setup])))
+    if type(setup).__name__ != "Stack":
+        raise UnsupportedError(f"the composition {type(setup).__name__}")
+    return Site(norm, tuple(_steps(layer, list(setup))))
+
+
+def _steps(layer: Any, children: list[Any]) -> list[Bottleneck | Fusion]:
+    steps: list[Bottleneck | Fusion] = []
+    for child in children:
+        if isinstance(child, str):
+            if child in layer.adapters:
+                steps.append(Bottleneck(layer.adapters[child]))
+        elif type(child).__name__ == "Fuse" and all(isinstance(name, str) for name in child):
+            mixed = tuple(Bottleneck(layer.adapters[name]) for name in child if name in layer.adapters)
+            if mixed:
+                steps.append(Fusion(layer.adapter_fusion_layer[child.name], mixed))
+        else:
+            raise UnsupportedError(f"a {type(child).__name__} inside a composition")
+    return steps
