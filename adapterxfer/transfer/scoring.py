@@ -1,6 +1,7 @@
 """Predict and score one task in many languages with one attached model; keep what is done language by language."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from adapterxfer.modules.attach import Attached
 from adapterxfer.modules.heads import Head
 from adapterxfer.tasks import Task, languages_present
 from adapterxfer.tasks.schema import SEARCHED_KINDS
-from adapterxfer.transfer.kept import feature_cache, kept_examples
+from adapterxfer.transfer.kept import feature_cache, kept_examples, kept_predictions
 from adapterxfer.transfer.planning import feature_settings
 from adapterxfer.transfer.search import Searcher
 
@@ -60,7 +61,9 @@ def score_languages(
 ) -> dict[str, Any]:
     """Predict and score each language; return the content of metrics.json.
 
-    Predictions are written to `folder`/predictions/<language>.jsonl as each language ends.
+    Predictions are written to `folder`/predictions/<language>.jsonl as each language ends. What the same model has
+    predicted of the same data before, for whatever folder, is taken from the cache and not computed again (but for the
+    kinds that are searched, see kept_predictions.py).
 
     Args:
         attached: the backbone with its modules.
@@ -91,23 +94,33 @@ def score_languages(
             examples = kept_examples(task, split, language, data_dir, searcher.cache)[:max_examples]
             statistics[language] = per_example(task, examples, predictions, language)
         return _metrics(task, protocol, split, scores, statistics, searcher.notes, max_examples)
-    kind, cache = decoder_of(task), feature_cache()
+    kind, cache, before = decoder_of(task), feature_cache(), kept_predictions(attached, head, layer)
+    found_before: list[str] = []
     for language in languages:
         examples = kept_examples(task, split, language, data_dir, cache)[:max_examples]
-        kept = folder / "predictions" / f"{language}.jsonl" if folder else None
-        if reuse and kept is not None and kept.is_file():
-            predictions = [json.loads(line) for line in kept.read_text(encoding="utf-8").split("\n") if line]
+        written = folder / "predictions" / f"{language}.jsonl" if folder else None
+        if reuse and written is not None and written.is_file():
+            predictions = [json.loads(line) for line in written.read_text(encoding="utf-8").split("\n") if line]
         else:
             rows = cache.rows(task, examples, attached.backbone.tokenizer, settings)
             if rows.notes:
                 notes[language] = dict(rows.notes)
-            logits = outputs(attached, head, rows, layer, label=f"{task.name} {language}")
-            predictions = kind.decode(task, examples, rows, logits)
-            if kept is not None:
-                write_json_lines(kept, predictions)
+            key = before.key(task, examples, rows, settings)
+            found = before.find(key)
+            if found is None:
+                logits = outputs(attached, head, rows, layer, label=f"{task.name} {language}")
+                predictions = kind.decode(task, examples, rows, logits)
+                before.keep(key, predictions)
+            else:
+                predictions = found
+                found_before.append(language)
+            if written is not None:
+                write_json_lines(written, predictions)
         scores[language] = score(task, examples, predictions, language)
         if has_statistics(task):
             statistics[language] = per_example(task, examples, predictions, language)
+    if found_before:
+        sys.stderr.write(f"{task.name} {', '.join(found_before)}: predictions kept from before\n")
     return _metrics(task, protocol, split, scores, statistics, notes, max_examples)
 
 
