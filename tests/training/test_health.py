@@ -37,7 +37,10 @@ def test_chance_of_choices_spans_and_searches():
     assert chance_loss(Head("answer_retrieval", 4), spans, 32) == pytest.approx(math.log(32))
 
 
-def first_word(losses, chance=math.log(3), warmup=20, patient=False):
+CHANCE = math.log(3)
+
+
+def first_word(losses, chance=CHANCE, warmup=20, patient=False):
     health = Health(chance, len(losses), warmup, patient)
     for step, loss in enumerate(losses, start=1):
         word = health.see(step, loss)
