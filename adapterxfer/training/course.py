@@ -22,7 +22,11 @@ from adapterxfer.training.recipe import Recipe
 from adapterxfer.training.selection import Selection
 from adapterxfer.training.update import Learner
 
+# A checkpoint is due every twentieth of a training or every minute, but not before the training has gone on for twenty
+# times as long as the last one took: on a busy disk that may be seconds.
 _CHECKPOINTS = 20
+_SECONDS = 60.0
+_PATIENCE = 20.0
 _UNCUT = 10**9
 
 
@@ -101,6 +105,7 @@ class Course:
         looks = recipe.select_every and job.score
         self.selection = Selection(recipe.select_every, recipe.patience, job.score) if looks and job.score else None
         self.state = State(self.parameters, optimizer, scaler, self.selection)
+        self.kept_at, self.keeping = 0.0, 0.0
         if not read_checkpoint(job.folder, self.state, job.identity):
             self.keep()
         depth = prefix_depth(job.attached)
@@ -145,12 +150,17 @@ class Course:
             values["dev_score"] = self.selection.look(step, self.parameters)
             self.job.attached.set_training(True)
         self.log.write(step, values)
-        if step == self.total or step % max(1, self.total // _CHECKPOINTS) == 0:
+        since = time.monotonic() - self.kept_at
+        due = step % max(1, self.total // _CHECKPOINTS) == 0 or since > _SECONDS
+        if step == self.total or (due and since > _PATIENCE * self.keeping):
             self.keep()
 
     def keep(self) -> None:
         """Write a checkpoint."""
+        begun = time.monotonic()
         write_checkpoint(self.job.folder, self.state, self.job.identity)
+        self.kept_at = time.monotonic()
+        self.keeping = self.kept_at - begun
 
     def halve(self, tokens: int, together: int) -> int:
         """Bound the passes that this training shares with others, where a pass over its `tokens` did not fit.

@@ -18,7 +18,7 @@ from engine_table import OURS, tables
 
 from adapterxfer.backbone import load_backbone
 
-SIZES = {"panx": (600, 1000), "nli": (320, 600), "qa": (96, 150)}  # examples to train on, and to score
+SIZES = {"panx": (256, 200), "nli": (128, 150), "qa": (64, 40)}  # examples to train on, and to score
 Side = Callable[[int], Figures]
 
 

@@ -3,8 +3,9 @@
 They get the rows already encoded, through a data collator, and a head that is ours (one linear layer, same place).
 Three ways of running them:
     a  as their documentation shows: fp32, batches in random order, padded to their longest row;
-    b  tuned: bf16 (where the machine has it) and group_by_length;
-    c  as b, with exactly the batches of our side: the same rows, so the same tokens, in every step.
+    b  tuned: bf16 (where the machine has instructions for it) and group_by_length;
+    c  as b, with exactly the batches of our side: the same rows, so the same tokens, in every step;
+    b-fp32, c-fp32  the same without bf16, which is the faster one on CPUs whose bf16 instructions are slow.
 Nothing is saved, evaluated or reported while they train. Dropout is what the libraries make of the model's own
 configuration. The library's choice of attention stays as it is. Its linear schedule begins at a rate of zero, ours one
 step further on; it decays no biases.
@@ -30,7 +31,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, XLMRoberta
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.trainer_callback import PrinterCallback
 
-from adapterxfer.backbone import Backbone, best_precision, mini_folder
+from adapterxfer.backbone import Backbone, mini_folder
 from adapterxfer.backbone.hub import model_folder
 from adapterxfer.features.batching import collate, evaluation_batches, training_batches
 from adapterxfer.features.rows import Rows
@@ -40,7 +41,13 @@ from adapterxfer.tasks import Task
 from adapterxfer.training.recipe import Recipe
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
-WAYS = ("a", "b", "c")
+
+
+def has_bf16() -> bool:
+    """Whether the machine has instructions for bf16, fast or not."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def peer_name(module: str, way: str) -> str:
@@ -149,7 +156,7 @@ def train_peer(model: Any, backbone: Backbone, data: Data, recipe: Recipe, way: 
         arguments = _arguments(
             folder,
             backbone,
-            tuned=way != "a",
+            low=way in ("b", "c"),
             learning_rate=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
             warmup_ratio=recipe.warmup,
@@ -157,11 +164,11 @@ def train_peer(model: Any, backbone: Backbone, data: Data, recipe: Recipe, way: 
             num_train_epochs=recipe.epochs,
             max_steps=recipe.steps or -1,
             per_device_train_batch_size=recipe.batch_size,
-            group_by_length=way == "b",
+            group_by_length=way.startswith("b"),
             seed=recipe.seed,
         )
         trainer = _trainer(model, arguments, _collator(backbone, True), _items(data.rows), times)
-        if way == "c":
+        if way.startswith("c"):
             batches = _OurBatches(data.rows, recipe)
             loader = DataLoader(_items(data.rows), batch_sampler=batches, collate_fn=trainer.data_collator)  # type: ignore[arg-type]
             trainer.get_train_dataloader = lambda: loader
@@ -187,22 +194,21 @@ def dev_score(model: Any, backbone: Backbone, data: Data) -> float:
 
 
 class Predictor:
-    """`Trainer.predict` for any rows: "defaults" (fp32, batches of 8, in the rows' order), or tuned one of two ways.
+    """`Trainer.predict` for any rows: "defaults" (fp32, batches of 8, in the rows' order), or tuned one of three ways.
 
-    Both tuned ways sort by length and take batches of 32: "full" casts the model to bf16 (`bf16_full_eval`), "autocast"
-    runs it as training in bf16 does.
+    The tuned ways sort by length and take batches of 32: "fp32"; "full" casts the model to bf16 (`bf16_full_eval`);
+    "autocast" runs it as training in bf16 does.
     """
 
     def __init__(self, model: Any, backbone: Backbone, way: str) -> None:
-        low = best_precision()[0] == "bf16"
         self._folder = tempfile.TemporaryDirectory()
         self._tuned = way != "defaults"
         arguments = _arguments(
             self._folder.name,
             backbone,
-            tuned=way == "autocast",
+            low=way == "autocast",
             per_device_eval_batch_size=32 if self._tuned else 8,
-            bf16_full_eval=low and way == "full",
+            bf16_full_eval=has_bf16() and way == "full",
         )
         self._trainer = _trainer(model, arguments, _collator(backbone, False), [])
 
@@ -221,9 +227,9 @@ class Predictor:
 
 
 def faster_way(backbone: Backbone, data: Data) -> str:
-    """Return which of the two tuned ways of `Predictor` is faster here: the peer gets the better one."""
+    """Return which of the tuned ways of `Predictor` is faster here: the peer gets the better one."""
     took = {}
-    for way in ("full", "autocast"):
+    for way in ("fp32", "full", "autocast"):
         predictor = Predictor(bottleneck_peer(backbone, data.task, bottleneck()), backbone, way)
         predictor.predict(data.dev_rows)
         took[way] = min(predictor.predict(data.dev_rows)[0] for _ in range(3))
@@ -235,14 +241,14 @@ def attention(model: Any) -> str:
     return str(getattr(model.config, "_attn_implementation", "unknown"))
 
 
-def _arguments(folder: str, backbone: Backbone, tuned: bool, **given: Any) -> TrainingArguments:
+def _arguments(folder: str, backbone: Backbone, low: bool, **given: Any) -> TrainingArguments:
     device = next(iter(backbone.state.values())).device.type
     # a run in bf16 leaves this behind, and the next one in fp32 would take it for its own setting
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     return TrainingArguments(
         output_dir=folder,
         use_cpu=device == "cpu",
-        bf16=tuned and best_precision()[0] == "bf16",
+        bf16=low and has_bf16(),
         report_to=[],
         save_strategy="no",
         disable_tqdm=True,

@@ -8,6 +8,7 @@ from adapterxfer.modules.attach import attach
 from adapterxfer.modules.heads import Head
 from adapterxfer.modules.specs import Bottleneck
 from adapterxfer.tasks.examples import PairExample
+from adapterxfer.training import course
 from adapterxfer.training.course import Job
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
@@ -71,7 +72,8 @@ def parts(tiny, make_task):
     return calls, counted
 
 
-def test_a_training_keeps_its_best_look_also_when_it_was_interrupted_after_it(parts, tmp_path):
+def test_a_training_keeps_its_best_look_also_when_it_was_interrupted_after_it(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "_PATIENCE", 0.0)  # a checkpoint after every update, however slow the disk
     calls, run = parts
     scores = [10.0, 90.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0]
     whole, kept = run(tmp_path / "whole", scores)
