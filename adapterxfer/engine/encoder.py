@@ -74,8 +74,10 @@ def read(attached: Attached) -> Program:
 
 def _layer(block: Any) -> Layer:
     attention = block.attention.self
-    if len(attention.prefix_tuning.prefix_tunings if hasattr(attention.prefix_tuning, "prefix_tunings") else ()):
+    if attention.prefix_tuning.prefixes:
         raise UnsupportedError("prefix tuning")
+    if len(block.reft_layer.refts):  # hooked to the layer, whose own forward does not run here
+        raise UnsupportedError("ReFT")
     return Layer(
         query=linear_of(attention.query),
         key=linear_of(attention.key),

@@ -54,10 +54,17 @@ class Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the map of a stream [tokens, inputs], [tokens, outputs] in the type of `x`."""
+        return self.updated(x, self.plain(x))
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Return what the frozen map alone makes of a stream."""
         if is_quantised(self.base):
-            result = self.base(x).to(x.dtype)
-        else:
-            result = functional.linear(x, self.base.weight, self.base.bias)
+            product: Tensor = self.base(x)
+            return product.to(x.dtype)
+        return functional.linear(x, self.base.weight, self.base.bias)
+
+    def updated(self, x: Tensor, result: Tensor) -> Tensor:
+        """Return `result`, which is `plain(x)`, with what the LoRAs add."""
         for update in self.updates:
             if update.magnitude is None:
                 result = update.add_to(result, x)
@@ -101,8 +108,10 @@ def linear_of(module: Any) -> Linear:
     """
     if not hasattr(module, "base_layer"):
         return Linear(_base(module))
-    if type(module).__name__ not in ("Linear", "Linear8bitLt", "Linear4bit") or module.merged:
-        raise UnsupportedError(f"{type(module).__name__} on a linear map")
+    # (IA)3, VeRA and others of `peft` carry the same class name, but no lora_A
+    known = type(module).__name__ in ("Linear", "Linear8bitLt", "Linear4bit") and hasattr(module, "lora_A")
+    if not known or module.merged or module.disable_adapters:
+        raise UnsupportedError(f"{type(module).__module__}.{type(module).__name__} on a linear map")
     return Linear(_base(module.base_layer), tuple(_updates(module)))
 
 

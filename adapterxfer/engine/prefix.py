@@ -21,7 +21,8 @@ from torch import Tensor
 
 from adapterxfer.backbone.cache import cache_folder
 from adapterxfer.engine.encoder import encode
-from adapterxfer.engine.prefix_store import free_memory, one_at_a_time, open_kept
+from adapterxfer.engine.memory import free_memory
+from adapterxfer.engine.prefix_store import one_at_a_time, open_kept
 from adapterxfer.errors import RunError
 from adapterxfer.features.batching import collate, evaluation_batches, unique_rows
 from adapterxfer.features.cache import code_digest, limit_of_environment

@@ -91,16 +91,3 @@ def _is_there(path: Path, lock: int) -> bool:
         return path.stat().st_ino == os.fstat(lock).st_ino
     except FileNotFoundError:
         return False
-
-
-def free_memory() -> int:
-    """Return the bytes that this process may still take: what the machine has left, or its control group if less."""
-    free = 0
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no bound
-        bound = int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-        free = max(0, min(free, bound))
-    return free

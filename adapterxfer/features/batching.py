@@ -45,6 +45,26 @@ def training_batches(
     return [updates[number] for number in sorted(range(len(updates)), key=keys.__getitem__)]
 
 
+def micro_batches(rows: Rows, update: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Return an update of `training_batches`, given in one piece, cut into micro-batches within a token budget.
+
+    Args:
+        rows: the encoded examples.
+        update: row indices; rows of one group stand together, and stay so.
+        token_budget: as in `training_batches`.
+    """
+    places = np.asarray(update, np.int64)
+    cuts = np.flatnonzero(np.diff(rows.group[places])) + 1
+    groups = [group.tolist() for group in np.split(places, cuts)]
+    return _within_budget(groups, rows.lengths(), token_budget)
+
+
+def largest_group(rows: Rows) -> int:
+    """Return the most tokens, padding included, that one group takes: no micro-batch can be kept below it."""
+    lengths = rows.lengths()
+    return max((len(group) * int(lengths[group].max()) for group in _groups(rows)), default=0)
+
+
 def evaluation_batches(rows: Rows, token_budget: int, indices: Sequence[int] | None = None) -> list[list[int]]:
     """Return batches of row indices, longest first (so that what does not fit shows at once), each in the budget.
 

@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on bit for bit, in one safetensors file replaced in one step."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ _FILE = "checkpoint.safetensors"
 class State:
     """What moves during training: named parameters and their optimiser, updates done, the loss scale (fp16).
 
-    `selection` is the best look at the development set so far, where looks are taken.
+    `selection` is the best look at the development set so far, where looks are taken. `token_budget` bounds a forward
+    pass (0: not known yet): a resumed run cuts its batches alike. `losses` and `first` are what `Health` has seen.
     """
 
     parameters: dict[str, torch.nn.Parameter]
@@ -29,6 +30,9 @@ class State:
     selection: Selection | None = None
     step: int = 0
     seconds: float = 0.0
+    token_budget: int = 0
+    losses: list[float] = field(default_factory=list)
+    first: float = 0.0
 
 
 def write_checkpoint(folder: Path, state: State, identity: str) -> None:
@@ -47,6 +51,9 @@ def write_checkpoint(folder: Path, state: State, identity: str) -> None:
         "identity": identity,
         "step": state.step,
         "seconds": state.seconds,
+        "token_budget": state.token_budget,
+        "losses": state.losses,
+        "first": state.first,
         "threads": torch.get_num_threads(),
         "scaler": state.scaler.state_dict(),
         "selection": state.selection.record() if state.selection is not None else None,
@@ -92,6 +99,7 @@ def read_checkpoint(folder: Path, state: State, identity: str) -> bool:
         parameter = state.parameters[name]
         state.optimizer.state[parameter][slot] = value if slot == "step" else value.to(parameter.device)
     state.step, state.seconds = int(record["step"]), float(record["seconds"])
+    state.token_budget, state.losses, state.first = record["token_budget"], record["losses"], record["first"]
     state.scaler.load_state_dict(record["scaler"])
     torch.set_num_threads(int(record["threads"]))
     return True

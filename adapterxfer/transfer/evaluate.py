@@ -16,7 +16,7 @@ from adapterxfer.tasks.protocols import DEFAULT_PROTOCOL
 from adapterxfer.tasks.schema import UNTRAINED_KINDS
 from adapterxfer.transfer.planning import view_of
 from adapterxfer.transfer.run import Run, open_run, run_task
-from adapterxfer.transfer.scoring import chosen_languages, score_languages
+from adapterxfer.transfer.scoring import Scored, chosen_languages, score_languages
 from adapterxfer.transfer.settings import backbone_of, check_protocol, data_folder
 
 
@@ -161,18 +161,15 @@ def evaluate(
     else:
         notes = check_lineage(record.get("trained_on", []), declared, chosen_split, record.get("protected"))
     kept = folder / "evaluations" / f"{declared.name}-{chosen_split}" if folder else None
-    metrics = score_languages(
-        attached,
-        head,
+    [metrics] = score_languages(
+        [Scored(attached, head, kept, layer)],
         declared,
         split=chosen_split,
         languages=chosen_languages(declared, chosen_split, languages, data),
         data_dir=data,
         protocol=protocol,
         max_examples=max_eval_examples,
-        folder=kept,
         reuse=False,
-        layer=layer,
         comparison=comparison,
     )
     if declared.kind in UNTRAINED_KINDS:

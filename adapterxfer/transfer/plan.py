@@ -1,15 +1,18 @@
 """A training run before it begins: everything it will use, its identity, and what run.json will say of it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import adapterxfer.tasks
+from adapterxfer.engine.encoder import path_of
+from adapterxfer.engine.prefix import prefix_depth
 from adapterxfer.files import sha256_file, sha256_json
-from adapterxfer.modules.attach import Attached
+from adapterxfer.modules.attach import Attached, attach
+from adapterxfer.modules.expression import Expression
 from adapterxfer.tasks import Task, TrainingSet
 from adapterxfer.tasks.catalogue import union_of
-from adapterxfer.training.loop import Trained
+from adapterxfer.training.course import Trained
 from adapterxfer.training.recipe import Recipe
 from adapterxfer.transfer.settings import environment
 
@@ -18,14 +21,16 @@ from adapterxfer.transfer.settings import environment
 class Plan:
     """What one run trains and scores.
 
-    `trained_with` is the task whose training data `material` came from; `languages` are those to be scored; `notes`
-    what a reader must know of overlaps; `selected_on` is the task and split whose English examples choose the update
-    that is kept, None where the last one is; `max_examples` and `max_eval_examples` bound training and scoring.
+    `trained_with` is the task whose training data `material` came from; `expression` is what `attached` was built from;
+    `languages` are those to be scored; `notes` what a reader must know of overlaps; `selected_on` is the task and split
+    whose English examples choose the update that is kept, None where the last one is; `max_examples` and
+    `max_eval_examples` bound training and scoring.
     """
 
     task: Task
     role: str
     trained_with: Task
+    expression: Expression
     attached: Attached
     recipe: Recipe
     protocol: str
@@ -70,11 +75,19 @@ class Plan:
         task, split = self.selected_on
         return f"the best of a look every {self.recipe.select_every} updates at {task.name}, split {split}, in English"
 
-    def record(self, summary: Trained, features: dict[str, int], seconds: float) -> dict[str, Any]:
+    def anew(self, seed: int) -> "Plan":
+        """Return the same training from another seed, its model built anew."""
+        attached = attach(self.attached.backbone, self.expression, self.task.name, seed)
+        return replace(self, attached=attached, recipe=replace(self.recipe, seed=seed))
+
+    def record(
+        self, summary: Trained, restarts: list[dict[str, Any]], features: dict[str, int], seconds: float
+    ) -> dict[str, Any]:
         """Return the content of run.json once the run is done.
 
         Args:
             summary: what the training says of itself.
+            restarts: the seeds given up, and why.
             features: what was truncated or split on the way to features, counted.
             seconds: wall time of everything.
         """
@@ -112,7 +125,13 @@ class Plan:
                 "features": features,
             },
             "notes": self.notes,
-            "training": asdict(summary),
+            "training": {**asdict(summary), "restarts": restarts},
+            "engine": {
+                "path": path_of(attached),
+                "frozen_layers": prefix_depth(attached),
+                "precision": attached.backbone.policy.components,
+                "dropout": "of the trained module alone; the frozen encoder and its attention drop nothing",
+            },
             "identity": sha256_json(self.identity()),
             "seconds": round(seconds, 1),
             **environment(),

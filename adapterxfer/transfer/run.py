@@ -98,7 +98,7 @@ def run_folder(folder: Path, identity: dict[str, Any], resume: bool) -> Iterator
             raise UserError(f"another process is working on {partial}.") from None
         write_json(started, identity)
         yield partial
-        for name in (".lock", "identity.json", "checkpoint.safetensors"):
+        for name in (".lock", "identity.json", "checkpoint.safetensors", "restarts.json"):
             (partial / name).unlink(missing_ok=True)
         try:
             partial.rename(folder)

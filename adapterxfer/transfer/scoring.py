@@ -1,23 +1,27 @@
-"""Predict and score one task in many languages with one attached model; keep what is done language by language."""
+"""Predict and score one task in many languages with one model or several; keep what is done language by language."""
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapterxfer.engine.inference import outputs
+from adapterxfer.engine.inference import outputs_together
 from adapterxfer.errors import UserError
 from adapterxfer.evaluation.intervals import interval
 from adapterxfer.evaluation.per_example import Statistics, has_statistics, per_example
 from adapterxfer.evaluation.scores import average, score
+from adapterxfer.features.cache import FeatureCache
 from adapterxfer.features.kinds import decoder_of
-from adapterxfer.features.rows import Comparison
+from adapterxfer.features.rows import Comparison, FeatureSettings
 from adapterxfer.files import write_json_lines
 from adapterxfer.modules.attach import Attached
 from adapterxfer.modules.heads import Head
 from adapterxfer.tasks import Task, languages_present
 from adapterxfer.tasks.schema import SEARCHED_KINDS
 from adapterxfer.transfer.kept import feature_cache, kept_examples, kept_predictions
+from adapterxfer.transfer.kept_predictions import KeptPredictions
 from adapterxfer.transfer.planning import feature_settings
 from adapterxfer.transfer.search import Searcher
 
@@ -44,9 +48,21 @@ def chosen_languages(task: Task, split: str, wanted: str | list[str] | None, dat
     return list(dict.fromkeys(names))
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A model that is scored: the backbone with its modules, the task's head, and where its predictions are kept.
+
+    `folder` is None where they are not. `layer`: the encoder is read after so many layers (retrieval); None: all.
+    """
+
+    attached: Attached
+    head: Head
+    folder: Path | None
+    layer: int | None = None
+
+
 def score_languages(
-    attached: Attached,
-    head: Head,
+    models: Sequence[Scored],
     task: Task,
     *,
     split: str,
@@ -54,86 +70,125 @@ def score_languages(
     data_dir: Path | None,
     protocol: str,
     max_examples: int | None,
-    folder: Path | None,
     reuse: bool = True,
-    layer: int | None = None,
     comparison: Comparison = Comparison(),  # noqa: B008  (frozen)
-) -> dict[str, Any]:
-    """Predict and score each language; return the content of metrics.json.
+) -> list[dict[str, Any]]:
+    """Predict and score each language with each model; return the content of every model's metrics.json.
 
-    Predictions are written to `folder`/predictions/<language>.jsonl as each language ends. What the same model has
-    predicted of the same data before, for whatever folder, is taken from the cache and not computed again (but for the
-    kinds that are searched, see kept_predictions.py).
+    Models that have their lower layers in common compute these once. Predictions are written to
+    `folder`/predictions/<language>.jsonl as each language ends. What the same model has predicted of the same data
+    before, for whatever folder, is taken from the cache and not computed again (but for the kinds that are searched,
+    see kept_predictions.py).
 
     Args:
-        attached: the backbone with its modules.
-        head: the head of the task.
+        models: the models, all on one backbone.
         task: the task to score.
         split: the split to score on.
         languages: its languages.
         data_dir: where the original files are.
         protocol: modules, jiant or xtreme.
         max_examples: score the first so many examples of each language only.
-        folder: where predictions are kept; None keeps none.
         reuse: score a language whose predictions are in `folder` already from these (an interrupted run's).
-        layer: read the encoder after this many layers (retrieval).
         comparison: how vectors are compared (retrieval and mining).
 
     Raises:
         UserError: for data that cannot be read or carries no gold labels.
     """
-    scores: dict[str, dict[str, Any]] = {}
-    statistics: dict[str, Statistics] = {}
-    notes: dict[str, dict[str, int]] = {}
-    settings = feature_settings(task, protocol, attached.backbone.max_length, comparison)
+    settings = feature_settings(task, protocol, models[0].attached.backbone.max_length, comparison)
+    found = [_Found() for _ in models]
     if task.kind in SEARCHED_KINDS:
-        searcher = Searcher(attached, head, task, split, data_dir, settings, max_examples, layer)
-        for language, (predictions, scores[language]) in searcher.find(languages).items():
-            if folder is not None:
-                write_json_lines(folder / "predictions" / f"{language}.jsonl", predictions)
-            examples = kept_examples(task, split, language, data_dir, searcher.cache)[:max_examples]
-            statistics[language] = per_example(task, examples, predictions, language)
-        return _metrics(task, protocol, split, scores, statistics, searcher.notes, max_examples)
-    kind, cache, before = decoder_of(task), feature_cache(), kept_predictions(attached, head, layer)
-    found_before: list[str] = []
-    for language in languages:
-        examples = kept_examples(task, split, language, data_dir, cache)[:max_examples]
-        written = folder / "predictions" / f"{language}.jsonl" if folder else None
-        if reuse and written is not None and written.is_file():
-            predictions = [json.loads(line) for line in written.read_text(encoding="utf-8").split("\n") if line]
-        else:
-            rows = cache.rows(task, examples, attached.backbone.tokenizer, settings)
-            if rows.notes:
-                notes[language] = dict(rows.notes)
-            key = before.key(task, examples, rows, settings)
-            found = before.find(key)
-            if found is None:
-                logits = outputs(attached, head, rows, layer, label=f"{task.name} {language}")
-                predictions = kind.decode(task, examples, rows, logits)
-                before.keep(key, predictions)
-            else:
-                predictions = found
-                found_before.append(language)
-            if written is not None:
-                write_json_lines(written, predictions)
-        scores[language] = score(task, examples, predictions, language)
-        if has_statistics(task):
-            statistics[language] = per_example(task, examples, predictions, language)
-    if found_before:
-        sys.stderr.write(f"{task.name} {', '.join(found_before)}: predictions kept from before\n")
-    return _metrics(task, protocol, split, scores, statistics, notes, max_examples)
+        for model, own in zip(models, found, strict=True):
+            _search(model, own, task, split, languages, data_dir, settings, max_examples)
+    else:
+        cache = feature_cache()
+        before = [kept_predictions(model.attached, model.head, model.layer) for model in models]
+        for language in languages:
+            examples = kept_examples(task, split, language, data_dir, cache)[:max_examples]
+            _predict(models, before, found, task, language, examples, settings, cache, reuse)
+        for own in found:
+            if own.before:
+                sys.stderr.write(f"{task.name} {', '.join(own.before)}: predictions kept from before\n")
+    return [_metrics(task, protocol, split, own, max_examples) for own in found]
 
 
-def _metrics(
+@dataclass
+class _Found:
+    """What was found out about one model, by language."""
+
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
+
+
+def _search(
+    model: Scored,
+    found: _Found,
     task: Task,
-    protocol: str,
     split: str,
-    scores: dict[str, dict[str, Any]],
-    statistics: dict[str, Statistics],
-    notes: dict[str, dict[str, int]],
+    languages: list[str],
+    data_dir: Path | None,
+    settings: FeatureSettings,
     max_examples: int | None,
-) -> dict[str, Any]:
+) -> None:
+    searcher = Searcher(model.attached, model.head, task, split, data_dir, settings, max_examples, model.layer)
+    for language, (predictions, found.scores[language]) in searcher.find(languages).items():
+        if model.folder is not None:
+            write_json_lines(model.folder / "predictions" / f"{language}.jsonl", predictions)
+        examples = kept_examples(task, split, language, data_dir, searcher.cache)[:max_examples]
+        found.statistics[language] = per_example(task, examples, predictions, language)
+    found.notes = searcher.notes
+
+
+def _predict(
+    models: Sequence[Scored],
+    before: Sequence[KeptPredictions],
+    found: Sequence[_Found],
+    task: Task,
+    language: str,
+    examples: Sequence[Any],
+    settings: FeatureSettings,
+    cache: FeatureCache,
+    reuse: bool,
+) -> None:
+    """Predict and score one language; what is to be computed is computed for all models together."""
+    predictions: dict[int, list[dict[str, Any]]] = {}
+    written = [model.folder / "predictions" / f"{language}.jsonl" if model.folder else None for model in models]
+    for number, path in enumerate(written):
+        if reuse and path is not None and path.is_file():
+            lines = path.read_text(encoding="utf-8").split("\n")
+            predictions[number] = [json.loads(line) for line in lines if line]
+    asked = [number for number in range(len(models)) if number not in predictions]
+    if asked:
+        rows = cache.rows(task, examples, models[0].attached.backbone.tokenizer, settings)
+        keys = {number: before[number].key(task, examples, rows, settings) for number in asked}
+        for number in asked:
+            if rows.notes:
+                found[number].notes[language] = dict(rows.notes)
+            kept = before[number].find(keys[number])
+            if kept is not None:
+                predictions[number] = kept
+                found[number].before.append(language)
+        new = [number for number in asked if number not in predictions]
+        if new:
+            pairs = [(models[number].attached, models[number].head) for number in new]
+            logits = outputs_together(pairs, rows, models[0].layer, label=f"{task.name} {language}")
+            for number, own in zip(new, logits, strict=True):
+                predictions[number] = decoder_of(task).decode(task, examples, rows, own)
+                before[number].keep(keys[number], predictions[number])
+        for number in asked:
+            path = written[number]
+            if path is not None:
+                write_json_lines(path, predictions[number])
+    for number, own_found in enumerate(found):
+        own_found.scores[language] = score(task, examples, predictions[number], language)
+        if has_statistics(task):
+            own_found.statistics[language] = per_example(task, examples, predictions[number], language)
+
+
+def _metrics(task: Task, protocol: str, split: str, found: _Found, max_examples: int | None) -> dict[str, Any]:
     """Return the content of metrics.json."""
+    scores, statistics, notes = found.scores, found.statistics, found.notes
     metrics: dict[str, Any] = {
         "task": task.name,
         "task_version": task.version,

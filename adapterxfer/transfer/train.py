@@ -1,45 +1,78 @@
-"""The verbs that train: an intermediate task, and a target task on top of trained modules."""
+"""The verbs that train: an intermediate task, a target task on top of trained modules, and several at once."""
 
+import contextlib
 import random
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
-from adapterxfer.features.contrast import contrasted
-from adapterxfer.files import sha256_json, write_json, write_text
 from adapterxfer.modules.attach import attach
 from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
-from adapterxfer.modules.heads import DUAL_KINDS, Head
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
-from adapterxfer.tasks import (
-    Task,
-    TrainingSet,
-    check_lineage,
-    load_candidates,
-    load_task,
-    training_set,
-    training_source,
-)
+from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set, training_source
 from adapterxfer.tasks.catalogue import check_same_head
 from adapterxfer.tasks.lineage import rules_of
 from adapterxfer.tasks.load import with_labels
 from adapterxfer.tasks.protocols import DEFAULT_PROTOCOL
-from adapterxfer.training.loop import train
+from adapterxfer.training.recipe import Recipe
+from adapterxfer.transfer.carry_out import carry_out
 from adapterxfer.transfer.kept import feature_cache, kept_examples
-from adapterxfer.transfer.plan import Plan, own_path
-from adapterxfer.transfer.planning import feature_settings, recipe_of, view_of
+from adapterxfer.transfer.plan import Plan
+from adapterxfer.transfer.planning import recipe_of
 from adapterxfer.transfer.run import Run, run_folder
-from adapterxfer.transfer.scoring import chosen_languages, score_languages
-from adapterxfer.transfer.selection import english_score, english_split
+from adapterxfer.transfer.scoring import chosen_languages
+from adapterxfer.transfer.selection import english_split
 from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, check_protocol, data_folder
 
 _SEED_OF_THE_DRAW = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, as it is asked for.
+
+    Attributes:
+        task: a task of the catalogue, or the path of a declaration.
+        compose: what is trained: a spec, or a composition such as `ax.Stack(mnli, ax.bottleneck())`, or its text.
+        role: "target": scored zero-shot in every language; "intermediate": scored in English.
+        out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
+        languages: the languages to score; all whose files are there by default.
+        data_dir: the folder of original files; by default the Hub's, at the commit that the task pins.
+        protocol: modules, jiant or xtreme.
+        top_layers: put the fresh module into so many uppermost layers only.
+        epochs: passes over the training data; the protocol's by default.
+        steps: updates, instead of epochs.
+        batch_size: examples an update; the protocol's by default.
+        lr: peak learning rate; the module kind's by default.
+        seed: of fresh weights, order and dropout.
+        train_with: a task whose English examples train this one, instead of the declared.
+        max_examples: a fixed random draw of so many training examples, the same for every seed.
+        max_eval_examples: score the first so many examples of each language.
+        token_budget: padded tokens of one forward pass; what fits into memory by default.
+    """
+
+    task: str | Task
+    compose: Any
+    role: str = "target"
+    out: str | Path | None = None
+    languages: str | list[str] | None = None
+    data_dir: str | Path | None = None
+    protocol: str = DEFAULT_PROTOCOL
+    top_layers: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    seed: int = 0
+    train_with: str | None = None
+    max_examples: int | None = None
+    max_eval_examples: int | None = None
+    token_budget: int | None = None
 
 
 def train_intermediate(
@@ -66,12 +99,7 @@ def train_intermediate(
         UserError: for wrong input, named in one sentence.
         RunError: when a NaN loss, a full disk or a signal stopped it; `resume=True` goes on.
     """
-    declared = task if isinstance(task, Task) else load_task(task)
-    if declared.training_task is None:
-        raise UserError(f"task {declared.name} has no training data; it is evaluated only.")
-    if declared.kind == "mlm":
-        raise UserError(f"task {declared.name} is text to go along with others; no module is trained on it alone.")
-    return _train(declared, "intermediate", backbone, parse_spec(adapter), out, ["en"], **options)
+    return _alone(backbone, task=task, compose=parse_spec(adapter), role="intermediate", out=out, **options)
 
 
 def train_target(
@@ -109,140 +137,139 @@ def train_target(
         UserError: for wrong input, named in one sentence.
         RunError: when a NaN loss, a full disk or a signal stopped it; `resume=True` goes on.
     """
-    declared = task if isinstance(task, Task) else load_task(task)
-    if declared.training_task is None:
-        raise UserError(f"task {declared.name} has no training data; score it with `adapterxfer evaluate`.")
     if (compose is None) == (strategy is None):
         raise UserError("give either a composition (--compose) or a --strategy.")
-    if compose is not None:
-        expression = as_expression(compose)
-    else:
-        expression = strategy_expression(strategy or "", list(sources or []), parse_spec(adapter))
-    check_trains(expression)
-    return _train(declared, "target", backbone, expression, out, languages, **options)
+    if compose is None:
+        compose = strategy_expression(strategy or "", list(sources or []), parse_spec(adapter))
+    return _alone(backbone, task=task, compose=compose, out=out, languages=languages, **options)
 
 
-def _train(
-    task: Task,
-    role: str,
-    backbone: Backbone | str,
-    expression: Expression,
-    out: str | Path | None,
-    languages: str | list[str] | None,
+def train_together(
+    trainings: Sequence[Training],
+    backbone: Backbone | str = DEFAULT_BACKBONE,
     *,
-    data_dir: str | Path | None = None,
     precision: str | None = None,
-    protocol: str = DEFAULT_PROTOCOL,
-    top_layers: int | None = None,
-    epochs: float | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    seed: int = 0,
-    train_with: str | None = None,
-    max_examples: int | None = None,
-    max_eval_examples: int | None = None,
-    token_budget: int | None = None,
     resume: bool = False,
-) -> Run:
+) -> list[Run]:
+    """Train several models in one pass over one backbone: seeds, learning rates, compositions or tasks.
+
+    Each ends up as if it had been trained alone, in a run folder of its own. They read each frozen weight once for all
+    of them, and share the kept output of the layers below everything that trains.
+
+    Args:
+        trainings: what is to be trained; each needs a run folder of its own.
+        backbone: a loaded backbone or its name.
+        precision: fp32, bf16, fp16, int8, nf4, or auto.
+        resume: take finished runs as they are, and go on with unfinished ones.
+
+    Returns:
+        The finished runs, in the order of `trainings`.
+
+    Raises:
+        UserError: for wrong input, named in one sentence, before anything is trained.
+        RunError: when a loss that is no number, a full disk or a signal stopped it; `resume=True` goes on.
+    """
     started = time.monotonic()
-    check_protocol(protocol)
-    expression = _in_top_layers(expression, top_layers)
-    recipe = recipe_of(
-        task,
-        protocol,
-        expression,
-        epochs=epochs,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=lr,
-        seed=seed,
-        token_budget=token_budget,
-    )
-    for option, value in (("--max-examples", max_examples), ("--max-eval-examples", max_eval_examples)):
+    expressions = [_checked(one) for one in trainings]
+    folders = [_folder(one, expression) for one, expression in zip(trainings, expressions, strict=True)]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UserError(f"two of the trainings have the run folder {folder}; give each an --out of its own.")
+    open_ones = [n for n, folder in enumerate(folders) if not (resume and (folder / "run.json").is_file())]
+    if open_ones:
+        recipes = [_recipe(one, expression) for one, expression in zip(trainings, expressions, strict=True)]
+        datas = [data_folder(one.data_dir) for one in trainings]
+        loaded = backbone_of(backbone, precision)
+        plans = [_plan(trainings[n], expressions[n], recipes[n], datas[n], loaded) for n in open_ones]
+        with contextlib.ExitStack() as stack:
+            works = [
+                stack.enter_context(run_folder(folders[n], plan.identity(), resume))
+                for n, plan in zip(open_ones, plans, strict=True)
+            ]
+            carry_out(plans, works, started)
+    return [Run(folder) for folder in folders]
+
+
+def _alone(backbone: Backbone | str, *, precision: str | None = None, resume: bool = False, **options: Any) -> Run:
+    [run] = train_together([Training(**options)], backbone, precision=precision, resume=resume)
+    return run
+
+
+def _checked(training: Training) -> Expression:
+    """Return what is to be trained, after what can be seen without data or backbone."""
+    task = _declared(training)
+    if task.training_task is None:
+        said = "it is evaluated only" if training.role == "intermediate" else "score it with `adapterxfer evaluate`"
+        raise UserError(f"task {task.name} has no training data; {said}.")
+    if task.kind == "mlm":
+        raise UserError(f"task {task.name} is text to go along with others; no module is trained on it alone.")
+    check_protocol(training.protocol)
+    expression = _in_top_layers(as_expression(training.compose), training.top_layers)
+    check_trains(expression)
+    for option, value in (
+        ("--max-examples", training.max_examples),
+        ("--max-eval-examples", training.max_eval_examples),
+    ):
         if value is not None and value < 1:
             raise UserError(f"{option} {value} is out of range.")
-    folder = Path(out).expanduser() if out else Path("runs") / _default_name(task, expression, seed)
-    if resume and (folder / "run.json").is_file():
-        return Run(folder)
-    data = data_folder(data_dir)
-    loaded = backbone_of(backbone, precision)
+    return expression
 
-    task = with_labels(task, data)
-    trained_with = with_labels(load_task(train_with), data) if train_with else training_source(task) or task
-    if train_with:
+
+def _declared(training: Training) -> Task:
+    return training.task if isinstance(training.task, Task) else load_task(training.task)
+
+
+def _folder(training: Training, expression: Expression) -> Path:
+    default = Path("runs") / _default_name(_declared(training), expression, training.seed)
+    return Path(training.out).expanduser() if training.out else default
+
+
+def _recipe(training: Training, expression: Expression) -> Recipe:
+    return recipe_of(
+        _declared(training),
+        training.protocol,
+        expression,
+        epochs=training.epochs,
+        steps=training.steps,
+        batch_size=training.batch_size,
+        learning_rate=training.lr,
+        seed=training.seed,
+        token_budget=training.token_budget,
+    )
+
+
+def _plan(training: Training, expression: Expression, recipe: Recipe, data: Path | None, backbone: Backbone) -> Plan:
+    """Read what the training needs and build its model."""
+    task = with_labels(_declared(training), data)
+    if training.train_with:
+        trained_with = with_labels(load_task(training.train_with), data)
         check_same_head(task, trained_with)
-    scored = chosen_languages(task, task.evaluation_split, languages, data)
+    else:
+        trained_with = training_source(task) or task
+    wanted = ["en"] if training.role == "intermediate" else training.languages
+    scored = chosen_languages(task, task.evaluation_split, wanted, data)
     shared = [load_task(rule.task) for rule, _ in rules_of(trained_with) if rule.action == "filter"]
-    material = _draw(training_set(trained_with, data, protects=[task, *shared]), max_examples)
+    material = _draw(training_set(trained_with, data, protects=[task, *shared]), training.max_examples)
     cache = feature_cache()
     for language in scored:
         kept_examples(task, task.evaluation_split, language, data, cache)  # a bad row must show now, not after hours
-    attached = attach(loaded, expression, task.name, seed)
-    plan = Plan(
+    attached = attach(backbone, expression, task.name, recipe.seed)
+    return Plan(
         task=task,
-        role=role,
+        role=training.role,
         trained_with=trained_with,
+        expression=expression,
         attached=attached,
         recipe=recipe,
-        protocol=protocol,
+        protocol=training.protocol,
         data_dir=data,
         material=material,
         languages=scored,
-        max_examples=max_examples,
-        max_eval_examples=max_eval_examples,
+        max_examples=training.max_examples,
+        max_eval_examples=training.max_eval_examples,
         selected_on=english_split(task, trained_with, data) if recipe.select_every else None,
         notes=check_lineage(attached.trained_on, task, task.evaluation_split, attached.protected),
     )
-    with run_folder(folder, plan.identity(), resume) as work:
-        _carry_out(plan, work, started)
-    return Run(folder)
-
-
-def _carry_out(plan: Plan, work: Path, started: float) -> None:
-    """Train and score what is planned; leave everything a run folder holds in `work`."""
-    task, attached = plan.task, plan.attached
-    settings = feature_settings(task, plan.protocol, attached.backbone.max_length)
-    examples: list[Any] = list(plan.material.examples)
-    if task.kind == "entity_retrieval":
-        wanted = {mention.entity for mention in examples}
-        examples += [one for one in load_candidates(plan.trained_with, plan.data_dir) if one.identifier in wanted]
-    rows = feature_cache().rows(task, examples, attached.backbone.tokenizer, settings)
-    head = new_head(task, attached.backbone, plan.recipe.seed, view_of(task, plan.protocol, 0)[1])
-    if head.dual:
-        rows = contrasted(rows)
-    looks = None
-    if plan.selected_on is not None:
-        looks = english_score(attached, head, *plan.selected_on, plan.data_dir, plan.protocol)
-    summary = train(attached, head, rows, plan.recipe, work, sha256_json(plan.identity()), looks)
-    attached.save(work)
-    head.save(work / "head")
-    metrics = score_languages(
-        attached,
-        head,
-        task,
-        split=task.evaluation_split,
-        languages=plan.languages,
-        data_dir=plan.data_dir,
-        protocol=plan.protocol,
-        max_examples=plan.max_eval_examples,
-        folder=work,
-    )
-    write_json(work / "metrics.json", metrics)
-    own = own_path(task)
-    if own is not None:
-        write_text(work / "task.yaml", yaml.safe_dump(dict(task.content), allow_unicode=True, sort_keys=False))
-    write_json(work / "run.json", plan.record(summary, rows.notes, time.monotonic() - started))
-
-
-def new_head(task: Task, backbone: Backbone, seed: int, pooling: str = "mean") -> Head:
-    """Return a fresh head for the task, drawn from `seed`; `pooling` is how a dual encoder makes its vectors."""
-    import torch
-
-    torch.manual_seed(seed)
-    if task.kind in DUAL_KINDS:
-        return Head(task.kind, backbone.hidden_size, pooling=pooling)
-    return Head(task.kind, backbone.hidden_size, task.labels)
 
 
 def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression:

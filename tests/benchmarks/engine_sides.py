@@ -17,9 +17,10 @@ from adapterxfer.features.rows import Rows
 from adapterxfer.modules.attach import Attached, attach
 from adapterxfer.modules.expression import Expression
 from adapterxfer.modules.heads import Head
+from adapterxfer.training.course import Job
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
-from adapterxfer.transfer.train import new_head
+from adapterxfer.transfer.carry_out import new_head
 
 
 def build(backbone: Backbone, data: Data, expression: Expression, seed: int) -> tuple[Attached, Head]:
@@ -35,13 +36,12 @@ def train_ours(attached: Attached, head: Head, data: Data, recipe: Recipe, prefi
     with tempfile.TemporaryDirectory() as folder:
         with Clock() as clock:
             extra: dict[str, Any] = {}
-            if prefix is None:
-                done = train(attached, head, data.rows, recipe, Path(folder), "benchmark")
-            else:
+            kept = None
+            if prefix is not None:
                 with Clock() as making:
                     kept = prefix_of(attached, data.rows, prefix)
                 extra["prefix_seconds"] = making.seconds
-                done = train(attached, head, data.rows, recipe, Path(folder), "benchmark", prefix=kept)
+            [done] = train([Job(attached, head, data.rows, recipe, Path(folder), "benchmark", prefix=kept)])
         log = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
     return Figures(clock.seconds, done.updates, _later(log, recipe, done.updates), extra=extra)
 

@@ -417,10 +417,6 @@ def test_where_no_file_can_be_made_the_outputs_stay_in_memory_while_they_are_use
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "file"]
 
 
-def test_free_memory_is_known_here():
-    assert prefix_store.free_memory() > 10**8
-
-
 def test_an_interruption_leaves_no_file_and_the_mode_as_it_was(build, rows, tmp_path, monkeypatch):
     attached = build(TOP)
     attached.set_training(True)

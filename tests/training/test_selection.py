@@ -8,6 +8,7 @@ from adapterxfer.modules.attach import attach
 from adapterxfer.modules.heads import Head
 from adapterxfer.modules.specs import Bottleneck
 from adapterxfer.tasks.examples import PairExample
+from adapterxfer.training.course import Job
 from adapterxfer.training.loop import train
 from adapterxfer.training.recipe import Recipe
 from adapterxfer.training.selection import Selection
@@ -64,7 +65,7 @@ def parts(tiny, make_task):
         torch.manual_seed(0)
         attached, head = attach(tiny, Bottleneck(reduction=4), "toy", 0), Head("pair", tiny.hidden_size, ("yes", "no"))
         recipe = Recipe(steps=20, batch_size=4, select_every=2, seed=3)
-        summary = train(attached, head, rows, recipe, folder, "identity", score)
+        [summary] = train([Job(attached, head, rows, recipe, folder, "identity", score)])
         return summary, {name: value.detach().clone() for name, value in attached.trainable().items()}
 
     return calls, counted

@@ -13,7 +13,7 @@ from adapterxfer.modules.attach import attach
 from adapterxfer.modules.heads import Head
 from adapterxfer.modules.specs import Bottleneck, Lora
 from adapterxfer.training.checkpoint import State
-from adapterxfer.training.update import update
+from adapterxfer.training.update import Learner, update
 
 
 def searched(queries: int) -> Rows:
@@ -67,7 +67,7 @@ def test_one_update_in_micro_batches_moves_every_parameter_as_one_in_a_piece(tin
         attached.set_training(False)
         rows = contrasted(searched(6))
         batches = [collate(rows, list(indices), 1) for indices in cuts]
-        loss = update(attached, head, batches, state, clip=1e9)
+        [loss] = update([Learner(attached, head, state, clip=1e9)], [batches])
         return loss, {name: value.detach().clone() for name, value in parameters.items()}
 
     whole, one = moved([range(12)])
@@ -89,7 +89,8 @@ def test_both_passes_of_a_cut_batch_draw_the_same_dropout(tiny):
     state = State(parameters, torch.optim.SGD(parameters.values(), lr=0.0), torch.amp.GradScaler("cpu", enabled=False))  # type: ignore[arg-type]
     attached.set_training(True)
     rows = contrasted(searched(4))
-    update(attached, head, [collate(rows, [0, 1, 2, 3], 1), collate(rows, [4, 5, 6, 7], 1)], state, clip=1e9)
+    batches = [collate(rows, [0, 1, 2, 3], 1), collate(rows, [4, 5, 6, 7], 1)]
+    update([Learner(attached, head, state, clip=1e9)], [batches])
     hook.remove()
     first, second, again_first, again_second = seen
     torch.testing.assert_close(first, again_first)

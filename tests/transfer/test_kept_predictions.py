@@ -20,7 +20,7 @@ from adapterxfer.tasks import load_examples, load_task
 from adapterxfer.transfer import kept_predictions as module
 from adapterxfer.transfer import scoring
 from adapterxfer.transfer.kept_predictions import KeptPredictions, model_digest
-from adapterxfer.transfer.scoring import score_languages
+from adapterxfer.transfer.scoring import Scored, score_languages
 
 QUICK = {"steps": 2, "max_examples": 16, "max_eval_examples": 6, "batch_size": 8}
 OWN = """
@@ -54,13 +54,13 @@ def folder(tiny, tmp_path, monkeypatch):
 @pytest.fixture
 def forwards(folder, monkeypatch):
     """The label of every forward pass over one language."""
-    seen, real = [], scoring.outputs
+    seen, real = [], scoring.outputs_together
 
     def counted(*arguments, label="", **options):
         seen.append(label)
         return real(*arguments, label=label, **options)
 
-    monkeypatch.setattr(scoring, "outputs", counted)
+    monkeypatch.setattr(scoring, "outputs_together", counted)
     return seen
 
 
@@ -71,9 +71,11 @@ def model(backbone, task, expression="bottleneck(reduction=4)", seed=0):
     return attached, head
 
 
-def scored(attached, head, task, out=None, languages=("en", "de"), data_dir=None, max_examples=6, **options):
-    options = {"split": task.evaluation_split, "languages": list(languages), "protocol": "modules"} | options
-    return score_languages(attached, head, task, data_dir=data_dir, max_examples=max_examples, folder=out, **options)
+def scored(attached, head, task, out=None, languages=("en", "de"), data_dir=None, max_examples=6, layer=None, **more):
+    options = {"split": task.evaluation_split, "languages": list(languages), "protocol": "modules"} | more
+    models = [Scored(attached, head, out, layer)]
+    [metrics] = score_languages(models, task, data_dir=data_dir, max_examples=max_examples, **options)
+    return metrics
 
 
 def content(folder):
