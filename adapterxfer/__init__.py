@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from adapterxfer.modules.parse import parse_expression
     from adapterxfer.modules.specs import bottleneck, lora
     from adapterxfer.tasks import list_tasks, load_task
+    from adapterxfer.transfer.asked import Training
     from adapterxfer.transfer.evaluate import Scores, evaluate, load_run
     from adapterxfer.transfer.predict import predict
     from adapterxfer.transfer.run import Run, open_run
-    from adapterxfer.transfer.train import train_intermediate, train_target
+    from adapterxfer.transfer.train import train_intermediate, train_target, train_together
 
 __version__ = "0.1.0"
 
@@ -38,7 +39,8 @@ _HOME = {
     "adapterxfer.transfer.evaluate": ("Scores", "evaluate", "load_run"),
     "adapterxfer.transfer.predict": ("predict",),
     "adapterxfer.transfer.run": ("Run", "open_run"),
-    "adapterxfer.transfer.train": ("train_intermediate", "train_target"),
+    "adapterxfer.transfer.train": ("train_intermediate", "train_target", "train_together"),
+    "adapterxfer.transfer.asked": ("Training",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -53,6 +55,7 @@ __all__ = [
     "Scores",
     "Stack",
     "Trained",
+    "Training",
     "UserError",
     "bottleneck",
     "evaluate",
@@ -66,6 +69,7 @@ __all__ = [
     "predict",
     "train_intermediate",
     "train_target",
+    "train_together",
 ]
 
 

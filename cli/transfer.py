@@ -12,7 +12,7 @@ Adapter = Annotated[str, typer.Option(help="The fresh module: bottleneck(reducti
 BackboneName = Annotated[str, typer.Option("--backbone", help="mini, xlm-roberta-large, a folder or a Hub name.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of original files.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The run folder to make.")]
-Precision = Annotated[str, typer.Option(help="fp32, bf16, fp16, or auto: what is fastest here.")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, fp16, int8, nf4, or auto: what is fastest here.")]
 Protocol = Annotated[
     str, typer.Option(help="modules; or jiant or xtreme, as published: their rates are for tuning a whole encoder.")
 ]
@@ -23,8 +23,10 @@ MaxExamples = Annotated[int | None, typer.Option(help="Train on a fixed random d
 MaxEvalExamples = Annotated[int | None, typer.Option(help="Score the first so many examples of each language.")]
 BatchSize = Annotated[int | None, typer.Option(help="Examples an update; the protocol's by default.")]
 Lr = Annotated[float | None, typer.Option("--lr", help="Peak learning rate; the module kind's by default.")]
-Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and dropout.")]
-TokenBudget = Annotated[int | None, typer.Option(help="Padded tokens of one forward; lower it when memory is short.")]
+Seed = Annotated[
+    str, typer.Option(help="Seed of initial weights, order and dropout; several, as 0,1,2, train in one pass.")
+]
+TokenBudget = Annotated[int | None, typer.Option(help="Padded tokens of one pass; by default what fits into memory.")]
 TrainWith = Annotated[
     str | None, typer.Option("--train-with", metavar="TASK", help="Train on this task's English examples instead.")
 ]
@@ -33,12 +35,18 @@ Languages = Annotated[str | None, typer.Option(help="all, or e.g. de,sw.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
-def _report(run: Any, as_json: bool) -> None:
+def _report(runs: list[Any], as_json: bool) -> None:
+    if as_json:
+        documents = [{"run": str(run.folder), **run.metrics} for run in runs]
+        typer.echo(json.dumps(documents[0] if len(runs) == 1 else documents, ensure_ascii=False, indent=2))
+        return
+    for run in runs:
+        _show(run)
+
+
+def _show(run: Any) -> None:
     from adapterxfer.transfer.evaluate import scores_table
 
-    if as_json:
-        typer.echo(json.dumps({"run": str(run.folder), **run.metrics}, ensure_ascii=False, indent=2))
-        return
     record = run.record
     typer.echo(scores_table(run.metrics))
     typer.echo(
@@ -46,6 +54,8 @@ def _report(run: Any, as_json: bool) -> None:
         f"{record['trainable_parameters']:,} trained parameters, {record['data']['examples']:,} examples, "
         f"{record['training']['updates']} updates in {record['training']['seconds']:.0f} s"
     )
+    for restart in record["training"]["restarts"]:
+        typer.echo(f"begun once more: with seed {restart['seed']} {restart['why']}")
     for name, count in record["data"]["dropped"].items():
         typer.echo(f"left out of training: {count} ({name})")
     for note in record["notes"]:
@@ -68,21 +78,22 @@ def train_intermediate(
     max_examples: MaxExamples = None,
     max_eval_examples: MaxEvalExamples = None,
     lr: Lr = None,
-    seed: Seed = 0,
+    seed: Seed = "0",
     token_budget: TokenBudget = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Train an English intermediate task as one module on the frozen backbone."""
-    from adapterxfer.transfer.train import train_intermediate as train
+    from adapterxfer.modules.parse import parse_spec
+    from adapterxfer.transfer.asked import Training, seeds_of
+    from adapterxfer.transfer.train import train_together
 
-    run = train(
+    training = Training(
         task,
-        backbone,
-        adapter,
+        parse_spec(adapter),
+        "intermediate",
         out=out,
         data_dir=data_dir,
-        precision=precision,
         protocol=protocol,
         top_layers=top_layers,
         epochs=epochs,
@@ -91,11 +102,10 @@ def train_intermediate(
         max_examples=max_examples,
         max_eval_examples=max_eval_examples,
         lr=lr,
-        seed=seed,
         token_budget=token_budget,
-        resume=resume,
     )
-    _report(run, as_json)
+    trainings = training.with_seeds(seeds_of(seed))
+    _report(train_together(trainings, backbone, precision=precision, resume=resume), as_json)
 
 
 def train_target(
@@ -118,31 +128,27 @@ def train_target(
     languages: Languages = None,
     train_with: TrainWith = None,
     lr: Lr = None,
-    seed: Seed = 0,
+    seed: Seed = "0",
     token_budget: TokenBudget = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Train a target task on English, through a composition; score it zero-shot in every language."""
-    from adapterxfer.modules.expression import strategy_expression
     from adapterxfer.modules.parse import parse_spec
-    from adapterxfer.transfer.train import train_target as train
+    from adapterxfer.transfer.asked import Training, composition_of, seeds_of
+    from adapterxfer.transfer.train import train_together
 
-    expression: Any = compose
-    if strategy is not None and compose is None:
-        named = [part.strip() for part in (sources or "").split(",") if part.strip()]
-        expression = strategy_expression(strategy, named, parse_spec(adapter))
+    named = [part.strip() for part in (sources or "").split(",") if part.strip()]
+    expression = composition_of(compose, strategy, named, parse_spec(adapter))
+    if strategy is not None:
         typer.echo(f"--strategy {strategy} stands for --compose '{expression}'", err=True)
-    run = train(
+    training = Training(
         task,
-        backbone,
         expression,
-        strategy=strategy if compose is not None else None,
         out=out,
         languages=languages,
         train_with=train_with,
         data_dir=data_dir,
-        precision=precision,
         protocol=protocol,
         top_layers=top_layers,
         epochs=epochs,
@@ -151,11 +157,10 @@ def train_target(
         max_examples=max_examples,
         max_eval_examples=max_eval_examples,
         lr=lr,
-        seed=seed,
         token_budget=token_budget,
-        resume=resume,
     )
-    _report(run, as_json)
+    trainings = training.with_seeds(seeds_of(seed))
+    _report(train_together(trainings, backbone, precision=precision, resume=resume), as_json)
 
 
 def evaluate(
@@ -165,7 +170,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="The split; the task's evaluation split by default.")] = None,
     data_dir: DataDir = None,
     protocol: Annotated[str | None, typer.Option(help="modules, jiant or xtreme; the run's own by default.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32, bf16, fp16; the run's own by default.")] = None,
+    precision: Annotated[str | None, typer.Option(help="As in training; the run's own by default.")] = None,
     max_eval_examples: MaxEvalExamples = None,
     layer: Annotated[int | None, typer.Option(help="Read the encoder after this many layers (retrieval).")] = None,
     pooling: Annotated[str | None, typer.Option(help="A text's vector: mean or first token (retrieval).")] = None,

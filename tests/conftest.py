@@ -73,6 +73,43 @@ def tiny(tiny_folder):
     return load_backbone(str(tiny_folder), "fp32")
 
 
+def _randomise(model, pattern: str, seed: int) -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if pattern in name:
+            parameter.data.normal_(std=0.3, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def module_folders(tiny_folder, tmp_path_factory) -> Path:
+    """Folders written by plain `adapters` and plain `peft`: a, b (Pfeiffer), h (Houlsby), p (parallel), l, m (LoRA)."""
+    from adapters import AutoAdapterModel, DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
+    from peft import LoraConfig, get_peft_model
+    from transformers import XLMRobertaModel
+
+    root = tmp_path_factory.mktemp("modules")
+    model = AutoAdapterModel.from_pretrained(tiny_folder)
+    configs = {
+        "a": SeqBnConfig(reduction_factor=4),
+        "b": SeqBnConfig(reduction_factor=2),
+        "h": DoubleSeqBnConfig(reduction_factor=4),
+        "p": ParBnConfig(reduction_factor=4),
+        "top": SeqBnConfig(reduction_factor=4, leave_out=[0, 1]),
+    }
+    for number, (name, config) in enumerate(configs.items()):
+        model.add_adapter(name, config=config)
+        _randomise(model, f".adapters.{name}.", number)
+        model.save_adapter(str(root / name), name, use_safetensors=True)
+    for number, name in enumerate(("l", "m")):
+        plain = XLMRobertaModel.from_pretrained(tiny_folder, add_pooling_layer=False)
+        wrapped = get_peft_model(plain, LoraConfig(r=4, lora_alpha=8 + number, target_modules=["query", "value"]))
+        _randomise(wrapped, ".lora_", 10 + number)
+        wrapped.save_pretrained(str(root / name))
+    return root
+
+
 @pytest.fixture(scope="session")
 def make_task():
     """Make a task on the spot, of a kind, with labels and a metric."""

@@ -133,15 +133,25 @@ class _Plain(torch.autograd.Function):
         return mixed
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, weights = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_query, of_key, of_value = (torch.empty_like(part) for part in (query, key, value))
+        # in the first layer that trains, query, key or value may have no gradient
+        of_query, of_key, of_value = (
+            torch.empty_like(part) if needed else None
+            for part, needed in zip((query, key, value), ctx.needs_input_grad[:3], strict=True)
+        )
         for first in range(0, len(query), ctx.step):
             part = slice(first, first + ctx.step)
-            torch.matmul(weights[part].transpose(-1, -2), gradient[part], out=of_value[part])
+            if of_value is not None:
+                torch.matmul(weights[part].transpose(-1, -2), gradient[part], out=of_value[part])
+            if of_query is None and of_key is None:
+                continue
             of_weights = torch.matmul(gradient[part], value[part].transpose(-1, -2))
             of_scores = torch._softmax_backward_data(of_weights, weights[part], -1, weights.dtype).mul_(ctx.scale)
-            torch.matmul(of_scores, key[part], out=of_query[part])
-            torch.matmul(of_scores.transpose(-1, -2), query[part], out=of_key[part])
+            if of_query is not None:
+                torch.matmul(of_scores, key[part], out=of_query[part])
+            if of_key is not None:
+                torch.matmul(of_scores.transpose(-1, -2), query[part], out=of_key[part])
         return of_query, of_key, of_value, None

@@ -49,11 +49,12 @@ class Bottleneck:
 
     def __post_init__(self) -> None:
         module = self.module
-        plain = isinstance(module.adapter_up, nn.Linear) and isinstance(module.scaling, float)
-        down = [type(part) for part in module.adapter_down]
-        if module.use_gating or module.add_layer_norm_before or module.add_layer_norm_after or not plain:
+        normed = module.add_layer_norm_before or module.add_layer_norm_after
+        if module.use_gating or normed or not isinstance(module.scaling, float):
             raise UnsupportedError("a bottleneck with gates, norms or learned scaling")
-        if len(down) != 2 or down[0] is not nn.Linear or hasattr(module, "DropPath"):
+        down = [type(part) for part in module.adapter_down]
+        plain = len(down) == 2 and down[0] is nn.Linear and isinstance(module.adapter_up, nn.Linear)
+        if not plain or hasattr(module, "DropPath"):
             raise UnsupportedError("a bottleneck of another build")
 
     @property

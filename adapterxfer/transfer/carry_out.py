@@ -105,7 +105,8 @@ class _Attempt:
         if self.restarts:
             before = self.restarts[0]
             raise RunError(
-                f"with seed {before['seed']} {before['why']}, with seed {seed} {trained.failure}: train anew with a lower --lr; {self.work} keeps the log and the last checkpoint."
+                f"with seed {before['seed']} {before['why']}, with seed {seed} {trained.failure}: train anew with a "
+                f"lower --lr; {self.work} keeps the log and the last checkpoint."
             )
         sys.stderr.write(f"{self.plan.task.name}: {trained.failure}; starting once more with seed {seed + 1}\n")
         self.restarts.append({"seed": seed, "why": trained.failure})

@@ -40,6 +40,7 @@ class Examination:
     mini: str
     cache: str
     cache_free_gib: float
+    encoder: str
     problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class Examination:
             f"precision    auto means {self.precision} here: {self.precision_reason}",
             f"mini         {self.mini}",
             f"cache        {self.cache}, {self.cache_free_gib:.1f} GiB free",
-            "encoder      own driver over the library's layers (one path, padded)",
+            f"encoder      {self.encoder}",
         ]
         lines += [f"problem      {problem}" for problem in self.problems] or ["no problems found"]
         return "\n".join(lines)
@@ -103,8 +104,14 @@ def examine() -> Examination:
         mini=sentence,
         cache=str(cache),
         cache_free_gib=free,
+        encoder=_encoder(has_cuda),
         problems=problems,
     )
+
+
+def _encoder(has_cuda: bool) -> str:
+    rows = "packed rows, one behind the other" if has_cuda else "rows of like lengths side by side"
+    return f"own driver, {rows}; modules that it does not compute take the library's padded forward (see run.json)"
 
 
 def _memory_gib() -> float:

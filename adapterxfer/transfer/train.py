@@ -4,75 +4,31 @@ import contextlib
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.modules.attach import attach
-from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
+from adapterxfer.modules.expression import Expression
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
 from adapterxfer.tasks import Task, TrainingSet, check_lineage, load_task, training_set, training_source
 from adapterxfer.tasks.catalogue import check_same_head
 from adapterxfer.tasks.lineage import rules_of
 from adapterxfer.tasks.load import with_labels
-from adapterxfer.tasks.protocols import DEFAULT_PROTOCOL
 from adapterxfer.training.recipe import Recipe
+from adapterxfer.transfer.asked import Training, composition_of
 from adapterxfer.transfer.carry_out import carry_out
 from adapterxfer.transfer.kept import feature_cache, kept_examples
 from adapterxfer.transfer.plan import Plan
-from adapterxfer.transfer.planning import recipe_of
 from adapterxfer.transfer.run import Run, run_folder
 from adapterxfer.transfer.scoring import chosen_languages
 from adapterxfer.transfer.selection import english_split
-from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, check_protocol, data_folder
+from adapterxfer.transfer.settings import DEFAULT_BACKBONE, backbone_of, data_folder
 
 _SEED_OF_THE_DRAW = 0
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training, as it is asked for.
-
-    Attributes:
-        task: a task of the catalogue, or the path of a declaration.
-        compose: what is trained: a spec, or a composition such as `ax.Stack(mnli, ax.bottleneck())`, or its text.
-        role: "target": scored zero-shot in every language; "intermediate": scored in English.
-        out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
-        languages: the languages to score; all whose files are there by default.
-        data_dir: the folder of original files; by default the Hub's, at the commit that the task pins.
-        protocol: modules, jiant or xtreme.
-        top_layers: put the fresh module into so many uppermost layers only.
-        epochs: passes over the training data; the protocol's by default.
-        steps: updates, instead of epochs.
-        batch_size: examples an update; the protocol's by default.
-        lr: peak learning rate; the module kind's by default.
-        seed: of fresh weights, order and dropout.
-        train_with: a task whose English examples train this one, instead of the declared.
-        max_examples: a fixed random draw of so many training examples, the same for every seed.
-        max_eval_examples: score the first so many examples of each language.
-        token_budget: padded tokens of one forward pass; what fits into memory by default.
-    """
-
-    task: str | Task
-    compose: Any
-    role: str = "target"
-    out: str | Path | None = None
-    languages: str | list[str] | None = None
-    data_dir: str | Path | None = None
-    protocol: str = DEFAULT_PROTOCOL
-    top_layers: int | None = None
-    epochs: float | None = None
-    steps: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    seed: int = 0
-    train_with: str | None = None
-    max_examples: int | None = None
-    max_eval_examples: int | None = None
-    token_budget: int | None = None
 
 
 def train_intermediate(
@@ -137,11 +93,8 @@ def train_target(
         UserError: for wrong input, named in one sentence.
         RunError: when a NaN loss, a full disk or a signal stopped it; `resume=True` goes on.
     """
-    if (compose is None) == (strategy is None):
-        raise UserError("give either a composition (--compose) or a --strategy.")
-    if compose is None:
-        compose = strategy_expression(strategy or "", list(sources or []), parse_spec(adapter))
-    return _alone(backbone, task=task, compose=compose, out=out, languages=languages, **options)
+    expression = composition_of(compose, strategy, list(sources or []), parse_spec(adapter))
+    return _alone(backbone, task=task, compose=expression, out=out, languages=languages, **options)
 
 
 def train_together(
@@ -170,14 +123,14 @@ def train_together(
         RunError: when a loss that is no number, a full disk or a signal stopped it; `resume=True` goes on.
     """
     started = time.monotonic()
-    expressions = [_checked(one) for one in trainings]
-    folders = [_folder(one, expression) for one, expression in zip(trainings, expressions, strict=True)]
+    expressions = [one.expression() for one in trainings]
+    folders = [one.folder(expression) for one, expression in zip(trainings, expressions, strict=True)]
     for folder in folders:
         if folders.count(folder) > 1:
             raise UserError(f"two of the trainings have the run folder {folder}; give each an --out of its own.")
     open_ones = [n for n, folder in enumerate(folders) if not (resume and (folder / "run.json").is_file())]
     if open_ones:
-        recipes = [_recipe(one, expression) for one, expression in zip(trainings, expressions, strict=True)]
+        recipes = [one.recipe(expression) for one, expression in zip(trainings, expressions, strict=True)]
         datas = [data_folder(one.data_dir) for one in trainings]
         loaded = backbone_of(backbone, precision)
         plans = [_plan(trainings[n], expressions[n], recipes[n], datas[n], loaded) for n in open_ones]
@@ -195,52 +148,9 @@ def _alone(backbone: Backbone | str, *, precision: str | None = None, resume: bo
     return run
 
 
-def _checked(training: Training) -> Expression:
-    """Return what is to be trained, after what can be seen without data or backbone."""
-    task = _declared(training)
-    if task.training_task is None:
-        said = "it is evaluated only" if training.role == "intermediate" else "score it with `adapterxfer evaluate`"
-        raise UserError(f"task {task.name} has no training data; {said}.")
-    if task.kind == "mlm":
-        raise UserError(f"task {task.name} is text to go along with others; no module is trained on it alone.")
-    check_protocol(training.protocol)
-    expression = _in_top_layers(as_expression(training.compose), training.top_layers)
-    check_trains(expression)
-    for option, value in (
-        ("--max-examples", training.max_examples),
-        ("--max-eval-examples", training.max_eval_examples),
-    ):
-        if value is not None and value < 1:
-            raise UserError(f"{option} {value} is out of range.")
-    return expression
-
-
-def _declared(training: Training) -> Task:
-    return training.task if isinstance(training.task, Task) else load_task(training.task)
-
-
-def _folder(training: Training, expression: Expression) -> Path:
-    default = Path("runs") / _default_name(_declared(training), expression, training.seed)
-    return Path(training.out).expanduser() if training.out else default
-
-
-def _recipe(training: Training, expression: Expression) -> Recipe:
-    return recipe_of(
-        _declared(training),
-        training.protocol,
-        expression,
-        epochs=training.epochs,
-        steps=training.steps,
-        batch_size=training.batch_size,
-        learning_rate=training.lr,
-        seed=training.seed,
-        token_budget=training.token_budget,
-    )
-
-
 def _plan(training: Training, expression: Expression, recipe: Recipe, data: Path | None, backbone: Backbone) -> Plan:
     """Read what the training needs and build its model."""
-    task = with_labels(_declared(training), data)
+    task = with_labels(training.declared(), data)
     if training.train_with:
         trained_with = with_labels(load_task(training.train_with), data)
         check_same_head(task, trained_with)
@@ -270,26 +180,6 @@ def _plan(training: Training, expression: Expression, recipe: Recipe, data: Path
         selected_on=english_split(task, trained_with, data) if recipe.select_every else None,
         notes=check_lineage(attached.trained_on, task, task.evaluation_split, attached.protected),
     )
-
-
-def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression:
-    if top_layers is None:
-        return expression
-    if isinstance(expression, Spec):
-        return expression.with_top_layers(top_layers)
-    children = [
-        child.with_top_layers(top_layers) if isinstance(child, Spec) else child
-        for child in getattr(expression, "children", ())
-    ]
-    if not any(isinstance(child, Spec) for child in children):
-        raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
-    return type(expression)(*children)  # type: ignore[arg-type]
-
-
-def _default_name(task: Task, expression: Expression, seed: int) -> str:
-    fresh = [leaf.word for leaf, _ in leaves(expression) if isinstance(leaf, Spec)]
-    kind = type(expression).__name__.lower() if not isinstance(expression, Spec) else expression.word
-    return "-".join(dict.fromkeys([task.name, kind, *fresh])) + f"-seed{seed}"
 
 
 def _draw(material: TrainingSet, max_examples: int | None) -> TrainingSet:

@@ -10,32 +10,10 @@ import torch
 
 from adapterxfer.engine.encoder import encode
 from adapterxfer.errors import UserError
-from adapterxfer.modules.attach import attach, bare
+from adapterxfer.modules.attach import attach
 from adapterxfer.modules.parse import parse_expression
 
 SENTENCES = ["The cat sleeps.", "Der Zug nach Berlin fährt heute nicht, sagte sie.", "猫は寝ています。"]
-
-COMPOSITIONS = [
-    "bottleneck(reduction=4)",
-    "bottleneck(reduction=4, kind=houlsby)",
-    "bottleneck(reduction=4, kind=parallel)",
-    "bottleneck(reduction=4, top_layers=1)",
-    "lora(r=4)",
-    "lora(r=4, targets=(query, key, value, attention_output, intermediate, output))",
-    "Stack({a}, bottleneck(reduction=4))",
-    "Stack({a}, {b}, bottleneck(reduction=4, kind=houlsby))",
-    "Stack({l}, lora(r=2))",
-    "Stack({l}, {m}, lora(r=2))",
-    "Stack({l}, bottleneck(reduction=4))",
-    "Stack({a}, lora(r=4))",
-    "Fuse({a}, {b})",
-    "Stack(Fuse({a}, {b}), bottleneck(reduction=4))",
-    "Stack({h}, bottleneck(reduction=4, kind=houlsby))",
-    "Stack({p}, bottleneck(reduction=4, kind=parallel))",
-    "Continue({a})",
-    "Continue({l})",
-    "Stack({a}, Continue({b}))",
-]
 
 
 def built(tiny, folders, text, seed=3):
@@ -43,11 +21,7 @@ def built(tiny, folders, text, seed=3):
 
 
 def stir(attached, seed=5):
-    """Give every trainable parameter a distinct non-zero value.
-
-    Those of a fusion are smaller: with 0.3 its scores are in the tens, and the library's own fp32 is then 1.5e-5 from
-    its float64.
-    """
+    """Give every trainable parameter a distinct non-zero value; a fusion's are smaller: its scores grow with them."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in attached.trainable().items():
         parameter.data.normal_(std=0.1 if "fusion" in name else 0.3, generator=generator)
@@ -64,25 +38,6 @@ def digest(backbone):
         sha.update(name.encode())
         sha.update(backbone.state[name].contiguous().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
-
-
-@pytest.mark.parametrize("text", COMPOSITIONS)
-def test_our_encoder_equals_the_plain_padded_forward_and_its_gradients_per_token(tiny, module_folders, text):
-    attached = built(tiny, module_folders, text)
-    stir(attached)
-    ids, mask = batch(tiny)
-    ours = encode(attached, ids, mask)
-    theirs = attached.model.roberta(input_ids=ids, attention_mask=mask)[0]
-    kept = mask.bool()
-    torch.testing.assert_close(ours[kept], theirs[kept], atol=1e-5, rtol=1e-5)
-    unlike_bare = encode(bare(tiny), ids, mask)[kept]
-    assert (ours[kept] - unlike_bare).abs().max() > 1e-2, "the modules do nothing here"
-    weights = torch.randn(ours[kept].shape, generator=torch.Generator().manual_seed(0))
-    parameters = list(attached.trainable().values())
-    got = torch.autograd.grad((ours[kept] * weights).mean(), parameters)
-    wanted = torch.autograd.grad((theirs[kept] * weights).mean(), parameters)
-    for name, one, other in zip(attached.trainable(), got, wanted, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
 EXPECTED = {
