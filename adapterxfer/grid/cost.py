@@ -133,7 +133,10 @@ class Rates:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data: rows to train on and rows to score in all its languages, and their mean length in tokens."""
+    """A task's data: rows to train on and rows to score in all its languages, and their mean length in tokens.
+
+    `same_as` names the data whose training rows these are, so that a kept prefix serves both.
+    """
 
     name: str
     rows: int
@@ -141,6 +144,7 @@ class Data:
     epochs: float = 1.0
     scored_rows: int = 0
     scored_length: float = 0.0
+    same_as: str = ""
 
     @property
     def tokens(self) -> float:
@@ -242,7 +246,7 @@ def cost(study: Study, rates: Rates, shared_prefix: bool = True) -> Cost:
         scored_seconds += runs_of_target * (1 + per_cell) * scored_tokens / rates.evaluation[name].tokens
 
     every = runs_of_target * len(study.strategies)
-    once = sum(data.tokens for data in [*study.intermediates, *study.targets]) + scored_tokens
+    once = sum(data.tokens for data in [*study.intermediates, *study.targets] if not data.same_as) + scored_tokens
     each = trained + every * (target_tokens + (1 + per_cell) * scored_tokens)
     prefix_tokens = ((once if shared_prefix else each) + every * shot_tokens) if frozen else 0.0
     kept = once if shared_prefix and frozen else 0.0

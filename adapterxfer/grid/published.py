@@ -25,12 +25,12 @@ INTERMEDIATES = (
     Data("commonsenseqa", 9_741 * 5, 23, 2),
 )
 TARGETS = (
-    Data("xnli", 392_702, NLI, 2, 15 * 5_010, 46),
+    Data("xnli", 392_702, NLI, 2, 15 * 5_010, 46, same_as="mnli"),
     Data("xcopa", 400 * 2, CHOICE, 5, 11 * 500 * 2, 28),
     Data("udpos", 21_253, TAGGED, 10, 38 * (47 + 20_436) // 2, 36),
     Data("panx", 20_000, 14, 10, 48 * (1_000 + 10_000) // 2, 17),
-    Data("xquad", 87_599, QUESTION, 2, 12 * 1_190, 238),
-    Data("mlqa", 87_599, QUESTION, 2, 7 * (4_517 + 11_590) // 2, 213),
+    Data("xquad", 87_599, QUESTION, 2, 12 * 1_190, 238, same_as="squad_v1"),
+    Data("mlqa", 87_599, QUESTION, 2, 7 * (4_517 + 11_590) // 2, 213, same_as="squad_v1"),
     Data("tydiqa", 3_696, 174, 2, 9 * (323 + 2_719) // 2, 147),
     Data("tatoeba", 0, 0, 0, 41 * 2 * 1_000, SENTENCE),
     Data("mewsli_x", 0, 0, 0, 15_000 + 1_000_000, 64),

@@ -52,7 +52,7 @@ def _compiles(device: torch.device, dtype: torch.dtype) -> bool:
     numbers = torch.arange(4, device=device).to(dtype)
     doubled = torch.zeros_like(numbers)
     try:
-        with torch.cuda.device(device):
+        with on(numbers):
             _double[(1,)](numbers, doubled, 4, 16)
         return bool((doubled == 2 * numbers).all())
     except Exception as failed:  # whatever Triton raises: the plain path gives the same numbers
@@ -64,7 +64,8 @@ def _compiles(device: torch.device, dtype: torch.dtype) -> bool:
 def _double(numbers, doubled, count, BLOCK: constexpr):
     places = tl.arange(0, BLOCK)
     held = places < count
-    tl.store(doubled + places, 2 * tl.load(numbers + places, mask=held), mask=held)
+    twice = 2 * tl.load(numbers + places, mask=held).to(tl.float32)
+    tl.store(doubled + places, twice.to(doubled.dtype.element_ty), mask=held)
 
 
 def on(x: Tensor) -> contextlib.AbstractContextManager[Any]:

@@ -74,6 +74,12 @@ def test_without_a_shared_prefix_each_epoch_of_each_run_pays_for_it():
     assert found.target_hours == cost(STUDY, RATES).target_hours
 
 
+def test_rows_that_two_tasks_train_on_are_kept_once():
+    again = replace(STUDY.targets[0], same_as="nli")
+    assert cost(replace(STUDY, targets=[again]), RATES).disk == 1200 * 10 * 2  # 1,000 of nli, 200 scored
+    assert cost(replace(STUDY, targets=[again]), RATES).target_hours == cost(STUDY, RATES).target_hours
+
+
 def test_modules_in_all_layers_leave_no_prefix():
     found = cost(replace(STUDY, top=4), RATES)
     assert (found.prefix_hours, found.disk) == (0, 0)

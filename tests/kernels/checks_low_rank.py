@@ -201,6 +201,16 @@ def test_each_slice_goes_through_its_own_pair(sizes, activation, dtype):
         assert_close(one, other, dtype, "gradient")
 
 
+def test_a_machine_where_triton_does_not_work_is_found_out(monkeypatch, capsys):
+    try_it = launch._compiles.__wrapped__
+    assert all(try_it(torch.device(DEVICE), dtype) for dtype in TYPES)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(launch, "_double", None)
+    assert not try_it(torch.device(DEVICE), torch.float32)
+    assert "plain PyTorch computes the modules" in capsys.readouterr().err
+    run_bottleneck(3, 8, 2, "relu", torch.float32)
+
+
 def test_what_the_kernels_do_not_hold_is_computed_plainly(monkeypatch):
     assert not launch.takes(torch.zeros(4, 8, dtype=torch.float64, device=DEVICE))
     assert not launch.takes(torch.zeros(2, 4, 8, device=DEVICE))
