@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adapterxfer import kernels
+from adapterxfer.kernels import lora
+
 
 class UnsupportedError(Exception):
     """The model holds something that this driver does not compute; the library's own forward runs instead."""
@@ -25,8 +28,11 @@ class Update:
 
     def product(self, x: Tensor) -> Tensor:
         """Return scale x up(down(x)); the fp32 weights are used in the type of `x`."""
-        low = functional.linear(self.dropout(x), self.down.to(x.dtype))
-        return functional.linear(low, (self.up * self.scale).to(x.dtype))
+        return lora.product(self.dropout(x), self.down, self.up, self.scale)
+
+    def add_to(self, result: Tensor, x: Tensor) -> Tensor:
+        """Return result + product(x); on a GPU it may stand in the place of `result`."""
+        return kernels.add_lora(result, self.dropout(x), self.down, self.up, self.scale)
 
     def rescaling(self, weight: Tensor) -> Tensor:
         """Return, for a DoRA, the magnitudes over the norms of the rows of the updated `weight`.
@@ -61,7 +67,7 @@ class Linear:
         """Return `result`, which is `plain(x)`, with what the LoRAs add."""
         for update in self.updates:
             if update.magnitude is None:
-                result = result + update.product(x)
+                result = update.add_to(result, x)
             else:
                 ratio = update.rescaling(self.base.weight).to(x.dtype)
                 unbiased = result if self.base.bias is None else result - self.base.bias

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adapterxfer import kernels
 from adapterxfer.engine.linears import UnsupportedError
+from adapterxfer.kernels.bottleneck import linear
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -30,12 +32,6 @@ def norm_of(module: nn.LayerNorm) -> Norm:
     return norm
 
 
-def _linear(module: nn.Linear, x: Tensor) -> Tensor:
-    """Apply an fp32 linear map in the type of `x`."""
-    bias = module.bias
-    return functional.linear(x, module.weight.to(x.dtype), bias if bias is None else bias.to(x.dtype))
-
-
 @dataclass(frozen=True)
 class State:
     """What passes from one module of a site to the next: the library's hidden states, residuals and last module."""
@@ -43,7 +39,6 @@ class State:
     hidden: Tensor
     beside: Tensor  # the residual that the next module adds
     last: Any = None
-    up: Tensor | None = None  # the last module's output without its residual: what a fusion mixes
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Bottleneck:
         """Return the module's input and residual, and the query of a fusion with this configuration."""
         module = self.module
         if self.parallel:
-            return State(residual, residual, state.last, state.up), residual if fusion is not None else None
+            return State(residual, residual, state.last), residual if fusion is not None else None
         hidden = state.hidden
         beside = hidden
         query = hidden if fusion is not None and fusion["query_before_ln"] else None
@@ -84,16 +79,21 @@ class Bottleneck:
             beside = hidden
         if fusion is not None and not fusion["query_before_ln"]:
             query = hidden
-        return State(hidden, beside, state.last, state.up), query
+        return State(hidden, beside, state.last), query
 
     def apply(self, state: State) -> State:
         """Return the module's output."""
+        output = self._output(state.hidden, None if self.parallel else state.beside, self.module.dropout)
+        return State(output, state.beside, self)
+
+    def up(self, state: State) -> Tensor:
+        """Return the module's output without its residual: what a fusion mixes."""
+        return self._output(state.hidden, None, None)
+
+    def _output(self, hidden: Tensor, beside: Tensor | None, dropout: nn.Module | None) -> Tensor:
         module = self.module
-        up = _linear(module.adapter_up, module.adapter_down[1](_linear(module.adapter_down[0], state.hidden)))
-        if module.scaling != 1.0:
-            up = up * module.scaling
-        output = module.dropout(up)
-        return State(output if self.parallel else output + state.beside, state.beside, self, up)
+        down, activation = module.adapter_down
+        return kernels.bottleneck(hidden, beside, down, activation, module.adapter_up, module.scaling, dropout)
 
     def after(self, hidden: Tensor, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
         """Return the site's output: what the library does with the last module's."""
@@ -121,20 +121,13 @@ class Fusion:
         fusion, last = self.module, self.children[-1]
         shared, query = last.before(state, residual, norm, fusion.config)
         assert query is not None
-        ups = []
-        for child in self.children:
-            up = child.apply(shared).up
-            assert up is not None
-            ups.append(up)
-        inputs = torch.stack(ups, 1)  # [tokens, modules, hidden]
+        inputs = torch.stack([child.up(shared) for child in self.children], 1)  # [tokens, modules, hidden]
         # q (K u + b) = (q K) u + q b: one product a token instead of one per module
-        asked = _linear(fusion.query, query)
-        scores = (inputs @ (asked @ fusion.key.weight.to(asked.dtype))[..., None]).squeeze(-1)
-        scores = scores + (asked @ fusion.key.bias.to(asked.dtype))[:, None]
-        weights = torch.softmax(fusion.dropout(scores).float(), -1).to(inputs.dtype)
+        asked = linear(fusion.query, query)
+        probe, offset = (asked @ part.to(asked.dtype) for part in (fusion.key.weight, fusion.key.bias))
+        mixed = kernels.mixture(inputs, probe, offset, fusion.dropout)
         # the value map is linear and has no bias: mixing first needs one product instead of one per module
-        mixed = _linear(fusion.value, (weights[:, None] @ inputs).squeeze(1))
-        return State(mixed + shared.beside, shared.beside, last, state.up)
+        return State(linear(fusion.value, mixed) + shared.beside, shared.beside, last)
 
 
 @dataclass(frozen=True)
