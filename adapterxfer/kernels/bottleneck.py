@@ -33,13 +33,18 @@ def bottleneck(
         dropout: on the output.
     """
     drops = isinstance(dropout, nn.Dropout) and dropout.training and dropout.p > 0
-    kind = _ACTIVATIONS.get(type(getattr(activation, "f", activation)).__name__)
+    kind = activation_of(activation)
     if not drops and kind is not None and down.out_features <= launch.LARGEST_RANK and launch.takes(x, beside):
         fused: Tensor = LowRank.apply(
             x, down.weight, down.bias, up.weight, up.bias, beside, float(scaling), kind, None, False
         )
         return fused
     return reference(x, beside, down, activation, up, scaling, dropout)
+
+
+def activation_of(module: nn.Module) -> str | None:
+    """Return the kernels' name of an activation; None where they do not know it."""
+    return _ACTIVATIONS.get(type(getattr(module, "f", module)).__name__)
 
 
 def reference(

@@ -11,6 +11,11 @@ from adapterxfer.modules.parse import parse_expression
 
 SETS = [
     ["bottleneck(reduction=4)", "bottleneck(reduction=4)", "bottleneck(reduction=2)"],
+    ["bottleneck(reduction=4, kind=parallel)", "bottleneck(reduction=4, kind=parallel)"],
+    ["bottleneck(reduction=4, kind=houlsby, activation=gelu)"] * 2,
+    ["bottleneck(reduction=4)", "bottleneck(reduction=4, activation=tanh)"],
+    ["lora(r=4)", "lora(r=4)"],
+    ["lora(r=4)", "lora(r=4, alpha=4)"],
     ["lora(r=4)", "lora(r=4, targets=(query, key, output))"],
     ["bottleneck(reduction=4)", "lora(r=2)", "bottleneck(reduction=4, kind=houlsby)"],
     ["bottleneck(reduction=4, top_layers=2)", "lora(r=4, top_layers=2)"],
@@ -80,6 +85,22 @@ def test_the_frozen_maps_are_multiplied_once_for_all(tiny, monkeypatch):
     monkeypatch.setattr(joint.Linear, "plain", counting)
     encode_together([Pass(one, *given(0)) for one in models(tiny, ["bottleneck(reduction=4)"] * 3)])
     assert counted == [3 * 3 * 9] * (6 * tiny.layers)
+
+
+@pytest.mark.parametrize(("text", "calls"), [("bottleneck(reduction=4)", 1), ("lora(r=4)", 2), ("bottleneck()", 0)])
+def test_modules_of_one_shape_run_as_one(tiny, monkeypatch, text, calls):
+    counted = []
+    grouped = joint.kernels.grouped
+
+    def counting(*given):
+        counted.append(given)
+        return grouped(*given)
+
+    monkeypatch.setattr(joint.kernels, "grouped", counting)
+    encode_together(
+        [Pass(one, *given(0)) for one in models(tiny, [text, text if calls else "bottleneck(reduction=8)"])]
+    )
+    assert len(counted) == calls * tiny.layers
 
 
 def test_rows_of_different_widths_are_not_padded_on_a_cpu_nor_is_dropout_drawn_in_another_order(tiny, monkeypatch):
