@@ -101,7 +101,7 @@ def train_intermediate(
 def train_target(
     task: TaskName,
     compose: Annotated[str | None, typer.Option(help="e.g. 'Stack(runs/mnli, bottleneck())'.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="baseline, stack, continue or fuse.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="baseline, stack, continue, fuse or merge.")] = None,
     sources: Annotated[str | None, typer.Option("--from", metavar="RUN,RUN", help="The runs a strategy uses.")] = None,
     adapter: Adapter = "bottleneck",
     backbone: BackboneName = "xlm-roberta-large",
@@ -124,8 +124,8 @@ def train_target(
     as_json: Json = False,
 ) -> None:
     """Train a target task on English, through a composition; score it zero-shot in every language."""
-    from adapterxfer.modules.expression import strategy_expression
     from adapterxfer.modules.parse import parse_spec
+    from adapterxfer.modules.strategies import strategy_expression
     from adapterxfer.transfer.train import train_target as train
 
     expression: Any = compose

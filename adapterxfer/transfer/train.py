@@ -12,11 +12,12 @@ from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.features.contrast import contrasted
 from adapterxfer.files import sha256_json, write_json, write_text
-from adapterxfer.modules.attach import attach
-from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
+from adapterxfer.modules.attach import attach, parts_of
+from adapterxfer.modules.expression import Expression, Stack, as_expression, leaves
 from adapterxfer.modules.heads import DUAL_KINDS, Head
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
+from adapterxfer.modules.strategies import check_trains, strategy_expression
 from adapterxfer.tasks import (
     Task,
     TrainingSet,
@@ -92,7 +93,7 @@ def train_target(
         task: a task of the catalogue, or the path of a declaration.
         backbone: a loaded backbone or its name.
         compose: the composition, e.g. `ax.Stack(mnli, ax.bottleneck())`; or None with `strategy`.
-        strategy: baseline, stack, continue or fuse: short for the composition of `sources` and `adapter`.
+        strategy: baseline, stack, continue, fuse or merge: short for the composition of `sources` and `adapter`.
         sources: trained runs or modules for `strategy`.
         adapter: the spec of the fresh module for `strategy`.
         out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
@@ -166,6 +167,7 @@ def _train(
     if resume and (folder / "run.json").is_file():
         return Run(folder)
     data = data_folder(data_dir)
+    parts_of(expression, task.name)  # what cannot be composed must show before the backbone is loaded
     loaded = backbone_of(backbone, precision)
 
     task = with_labels(task, data)
@@ -250,13 +252,10 @@ def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression
         return expression
     if isinstance(expression, Spec):
         return expression.with_top_layers(top_layers)
-    children = [
-        child.with_top_layers(top_layers) if isinstance(child, Spec) else child
-        for child in getattr(expression, "children", ())
-    ]
-    if not any(isinstance(child, Spec) for child in children):
+    if not isinstance(expression, Stack) or not isinstance(expression.children[-1], Spec):
         raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
-    return type(expression)(*children)  # type: ignore[arg-type]
+    *below, fresh = expression.children
+    return Stack(*below, fresh.with_top_layers(top_layers))
 
 
 def _default_name(task: Task, expression: Expression, seed: int) -> str:

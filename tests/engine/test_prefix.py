@@ -24,7 +24,8 @@ from adapterxfer.errors import UserError
 from adapterxfer.features.batching import collate
 from adapterxfer.features.ragged import Ragged
 from adapterxfer.features.rows import Rows
-from adapterxfer.modules.attach import Part, attach, attach_run, bare
+from adapterxfer.modules.assemble import Part
+from adapterxfer.modules.attach import attach, attach_run, bare
 from adapterxfer.modules.parse import parse_expression
 
 LARGE = 10**9

@@ -31,7 +31,23 @@ COMPOSITIONS = [
     "Fuse({a}, {b})",
     "Stack(Fuse({a}, {b}), bottleneck(reduction=4))",
     "Stack({h}, bottleneck(reduction=4, kind=houlsby))",
-    "Stack({p}, bottleneck(reduction=4, kind=parallel))",
+    "Stack({p}, bottleneck(reduction=4))",
+    "Average({a}, {a2}, weights=(0.7, 0.3))",
+    "Average({h}, {h2})",
+    "Average({p}, {p2}, weights=(1, 3))",
+    "Stack({a}, Average({b}, {b2}, weights=(0.7, 0.3)), bottleneck(reduction=4))",
+    "Average({l}, {m}, weights=(0.7, 0.3))",
+    "Stack(Average({l}, {m}, weights=(0.9, 0.1)), lora(r=4))",
+    "Fuse({l}, {m})",
+    "Fuse({l}, {m}, gate=weights)",
+    "Stack({a}, Fuse({l}, {m}), lora(r=4))",
+    "Stack(Fuse({l}, {m}, gate=weights), bottleneck(reduction=4))",
+    "Stack({a}, Fuse({a2}, {b}), bottleneck(reduction=4))",
+    "Stack(Merge(ties, {l}, {m}), bottleneck(reduction=4))",
+    "Continue(Merge(arithmetic, {a}, {a2}, weights=(1, -0.5)))",
+    "lora(r=4, dora=True)",
+    "lora(r=4, rslora=True)",
+    "Stack({l}, lora(r=4, dora=True))",
     "Continue({a})",
     "Continue({l})",
     "Stack({a}, Continue({b}))",
@@ -79,6 +95,8 @@ def test_our_encoder_equals_the_plain_padded_forward_and_its_gradients_per_token
     assert (ours[kept] - unlike_bare).abs().max() > 1e-2, "the modules do nothing here"
     weights = torch.randn(ours[kept].shape, generator=torch.Generator().manual_seed(0))
     parameters = list(attached.trainable().values())
+    if not parameters:
+        return
     got = torch.autograd.grad((ours[kept] * weights).mean(), parameters)
     wanted = torch.autograd.grad((theirs[kept] * weights).mean(), parameters)
     for name, one, other in zip(attached.trainable(), got, wanted, strict=True):
@@ -137,12 +155,21 @@ def test_fresh_weights_depend_on_the_seed_only(tiny, module_folders):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("Fuse({a}, {l})", "l is a LoRA"),
+        ("Fuse({a}, {l})", "a Fuse is of one kind"),
         ("Fuse({a}, {h})", "same places"),
         ("Fuse({a}, {top})", "same places"),
         ("Stack(nowhere/at-all, lora())", "neither a folder nor"),
         ("bottleneck(top_layers=4)", "has 3 layers"),
         ("bottleneck(reduction=64)", "leaves nothing"),
+        ("Stack({a}, bottleneck(kind=parallel))", "would be lost"),
+        ("Average({a}, {l})", "of one kind"),
+        ("Average({a}, {h})", "of one kind"),
+        ("Fuse({p}, {p2})", "twice"),
+        ("Fuse({a}, {b}, gate=weights)", "without a gate"),
+        ("Merge(svd, {a}, {a2})", "svd is for LoRAs"),
+        ("Merge(ties, {a}, {b})", "reduction_factor=4"),
+        ("Merge(ties, {l}, {k})", "different ranks"),
+        ("Stack({l}, ia3())", "peft puts only one"),
     ],
 )
 def test_compositions_that_cannot_work_are_refused(tiny, module_folders, text, says):

@@ -13,12 +13,11 @@ from adapterxfer.modules.expression import (
     Stack,
     Trained,
     as_expression,
-    check_trains,
     leaves,
-    strategy_expression,
 )
 from adapterxfer.modules.parse import parse_expression, parse_spec
 from adapterxfer.modules.specs import Bottleneck, Lora, bottleneck, lora
+from adapterxfer.modules.strategies import check_trains, strategy_expression
 
 specs = st.one_of(
     st.builds(
