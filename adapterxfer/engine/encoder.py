@@ -93,6 +93,8 @@ def read(attached: Attached) -> Program:
     try:
         if len(encoder.invertible_adapters) or len(encoder.prompt_tuning.prompt_tunings):
             raise UnsupportedError("modules at the embeddings")
+        if len(encoder.prefix_tuning.prefix_tunings):
+            raise UnsupportedError("prefix tuning")
         if attached.backbone.config.hidden_act != "gelu":
             raise UnsupportedError(f"the activation {attached.backbone.config.hidden_act}")
         if not isinstance(structure, Parallel):
@@ -116,8 +118,6 @@ def read(attached: Attached) -> Program:
 def _layer(block: Any, setup: Any, loras: list[str] | None) -> Layer:
     """Read one layer, with the composition `setup` of the bottlenecks and these LoRAs (None: the active ones)."""
     attention = block.attention.self
-    if len(attention.prefix_tuning.prefix_tunings if hasattr(attention.prefix_tuning, "prefix_tunings") else ()):
-        raise UnsupportedError("prefix tuning")
     return Layer(
         query=linear_of(attention.query, loras),
         key=linear_of(attention.key, loras),

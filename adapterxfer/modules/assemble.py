@@ -1,4 +1,4 @@
-"""Build the model of a composition: `adapters` and `peft` modules in one encoder, put together as its structure says."""
+"""Build the model of a composition: modules of `adapters` and `peft` in one encoder, as its structure says."""
 
 from dataclasses import dataclass
 from typing import Any

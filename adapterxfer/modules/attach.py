@@ -18,7 +18,7 @@ from adapterxfer.modules.lora_fusion import load_lora_fusion, save_lora_fusion
 from adapterxfer.modules.merging import source_of
 from adapterxfer.modules.nesting import check_forms
 from adapterxfer.modules.parse import parse_expression
-from adapterxfer.modules.resolve import MODULE_FOLDER, ModuleSource, lineage, read_module_folder
+from adapterxfer.modules.resolve import MODULE_FOLDER, lineage, read_module_folder
 from adapterxfer.modules.specs import Spec
 
 FUSION_FOLDER = "fusion"
@@ -30,8 +30,9 @@ class Attached:
 
     `structure` is the expression over the parts' names as it stands once trained; `requested` as it was asked for.
     `fusion` is the name of the AdapterFusion and `lora_fusion` that of the LoRA Fuse, if there is one. `own_path_only`
-    says what of the composition the libraries' own forward does not compute, or computes wrongly. `trained_on` are the tasks its trained modules have
-    seen, `protected` those whose examples every one of these trainings left out (None: unknown of one of them).
+    says what of the composition the libraries' own forward does not compute, or computes wrongly. `trained_on` are the
+    tasks its trained modules have seen, `protected` those whose examples every one of these trainings left out (None:
+    unknown of one of them).
     """
 
     backbone: Backbone
@@ -156,7 +157,7 @@ def _unique(wanted: str, names: set[str]) -> str:
 
 
 def _named(expression: Expression, parts: Iterator[Part]) -> Expression:
-    """Replace each leaf by its part's name; Continue(a), Merge(...) and specs become names, as they are once trained."""
+    """Replace each leaf by its part's name; Continue(a), Merge(...) and specs become names, as once trained."""
     if isinstance(expression, Stack | Fuse | Average | Parallel):
         return expression.with_children([_named(child, parts) for child in expression.children])
     return Trained(next(parts).name)

@@ -190,7 +190,7 @@ class BatchSplit(Parallel):
     def _check(self) -> None:
         super()._check()
         sizes = self.sizes
-        whole = isinstance(sizes, tuple) and all(one > 0 and one == int(one) for one in sizes)
+        whole = isinstance(sizes, tuple) and all(isinstance(one, float) and 0 < one == int(one) for one in sizes)
         if not whole or len(sizes or ()) != len(self.children):
             raise UserError(
                 f"{self}: a BatchSplit needs the number of rows for each child, e.g. "

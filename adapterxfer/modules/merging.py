@@ -1,15 +1,15 @@
 """Merging: one module made of several by a rule on their weights. No backbone is needed.
 
-A LoRA adds scale x B A to a map. `arithmetic` and `adamergex` are exact on these updates: the merged rank is the sum of
-the ranks, and the update is the weighted sum, for any sign. `svd` is the best update of rank r to that sum. `linear`,
-`ties`, `dare_linear`, `dare_ties` and `magnitude_prune` work on A and B apart, each weighted by the square root of
-weight x scale, as peft's `add_weighted_adapter` does, and equal it; B A of merged factors is not the sum of the updates.
+A LoRA adds scale x B A to a map. `arithmetic` and `adamergex` are exact on these updates: the merged rank is the sum
+of the ranks, and the update is the weighted sum, for any sign. `svd` is the best update of rank r to that sum.
+`linear`, `ties`, `dare_linear`, `dare_ties` and `magnitude_prune` work on A and B apart, each weighted by the square
+root of weight x scale; they equal peft's `add_weighted_adapter`. B A of merged factors is not the sum of the updates.
 
 A bottleneck is no linear function of its weights, so every rule on them is a heuristic: it is sound where the modules
-lie near one another (one module trained on in several ways, or seeds that started from the same weights).
+lie near one another (one module that was trained on in several ways).
 
-Sources: TIES, Yadav et al. 2023 (arXiv 2306.01708); DARE, Yu et al. 2024 (arXiv 2311.03099); task arithmetic, Ilharco et
-al. 2023 (arXiv 2212.04089), on adapters Zhang et al. 2023 (arXiv 2306.14870); AdaMergeX, Zhao et al. 2024 (arXiv
+Sources: TIES, Yadav et al. 2023 (arXiv 2306.01708); DARE, Yu et al. 2024 (arXiv 2311.03099); task arithmetic, Ilharco
+et al. 2023 (arXiv 2212.04089), on adapters Zhang et al. 2023 (arXiv 2306.14870); AdaMergeX, Zhao et al. 2024 (arXiv
 2402.18913).
 """
 
@@ -29,11 +29,10 @@ from adapterxfer.modules.expression import Merge, Trained
 from adapterxfer.modules.nesting import Member, check_merge
 from adapterxfer.modules.resolve import ModuleSource, lineage, resolve
 from adapterxfer.modules.specs import LINEAR_MAPS
-from adapterxfer.modules.storage import PEFT_PREFIX
+from adapterxfer.modules.storage import PEFT_PREFIX, renamed
 
 DENSITY = 0.2  # what TIES keeps (Yadav et al. 2023, section 4)
 _FACTOR = re.compile(r"(?:.*\.)?(encoder\.layer\.(\d+)\.(.+))\.lora_([AB])\.weight")
-_NAME = re.compile(r"\.(adapters|invertible_adapters)\.[^.]+\.")
 _WITHOUT_EFFECT = {"init_weights", "init_weights_seed", "dropout"}  # of a trained bottleneck's configuration
 
 
@@ -72,7 +71,7 @@ def _common_backbone(merge: Merge, sources: Sequence[ModuleSource]) -> str | Non
 
 
 def weights_of(merge: Merge) -> tuple[float, ...]:
-    """Return the weight of each module: as given, else 1 each; shares of 1 for `linear`; 1, factor, -factor (adamergex)."""
+    """Return each module's weight: as given, else 1; shares of 1 for `linear`; 1, factor, -factor for `adamergex`."""
     count = len(merge.children)
     if merge.method == "adamergex":
         factor = 1.0 if merge.factor is None else merge.factor
@@ -110,7 +109,7 @@ def _merged_bottlenecks(
                     f"{merge}: {labels[0]} has {key}={one} and {label} has {key}={other}; "
                     "a Merge is of modules of one build. Average(a, b) mixes outputs instead."
                 )
-    given = [{_NAME.sub(r".\1.merged.", key): value for key, value in one.tensors().items()} for one in sources]
+    given = [renamed(one.tensors(), "merged") for one in sources]
     for label, tensors in zip(labels[1:], given[1:], strict=True):
         if {key: value.shape for key, value in tensors.items()} != {key: v.shape for key, v in given[0].items()}:
             raise UserError(f"{merge}: {label} has other tensors than {labels[0]}; they are of different backbones.")

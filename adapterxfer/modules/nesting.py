@@ -136,7 +136,7 @@ def _outside(members: list[Member], forms: tuple[str, ...], why: dict[str, str])
 
 
 _NO_MIXTURE = {
-    "dora": "a DoRA's update hangs on the weights it stands on, so it is no sum to be mixed; stack it, or train a LoRA.",
+    "dora": "a DoRA's update hangs on the weights it stands on and cannot be mixed; stack it, or train a LoRA.",
     "prefix": "prefixes are not mixed; stack them: Stack(a, b, bottleneck()).",
     "ia3": "(IA)3 scales instead of adding; stack it under a bottleneck: Stack(a, bottleneck()).",
     "invertible": "of several invertible parts the library runs the first alone; stack it: Stack(a, bottleneck()).",
@@ -204,12 +204,13 @@ NESTINGS = (
 
 
 def refusal(written: str, *forms: str) -> str | None:
-    """Return why the leaves of `written`, of these forms (or all of one), cannot be composed so; None where they can."""
+    """Return why leaves of these forms (or all of one) cannot be composed as `written`; None where they can."""
     from adapterxfer.modules.parse import parse_expression
 
     expression = parse_expression(written)
     merge = isinstance(expression, Merge)
-    names = [str(leaf) for leaf in (expression.children if merge else [leaf for leaf, _ in leaves(expression)])]
+    names = [str(leaf) for leaf in getattr(expression, "children", ()) if merge]
+    names = names or [str(leaf) for leaf, _ in leaves(expression)]
     given = forms * len(names) if len(forms) == 1 else forms
     check: Any = check_merge if merge else check_forms
     try:

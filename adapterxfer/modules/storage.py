@@ -28,6 +28,7 @@ _PATTERNS = {
     "fusion": r"\.adapter_fusion_layer\.NAME\.",
     "lora_fusion": r"\.delta_fusion\.NAME\.",
 }
+_PLACES = re.compile(r"\.(adapters|invertible_adapters|shared_parameters|prefix_tunings)\.[^.]+\.")
 _PREFIX_POOL = "roberta.prefix_tuning.prefix_tunings."  # each layer of the model has the pool under a name of its own
 
 
@@ -114,10 +115,12 @@ def load_bottleneck(model: Any, source: ModuleSource, name: str) -> None:
         model.add_adapter(name, config=AdapterConfig.load(source.config))
     except (TypeError, ValueError) as error:
         raise UserError(f"{source.folder / 'adapter_config.json'}: adapters refuses it: {error}.") from None
-    # the file carries the name the module was saved under, whatever it is called here
-    places = r"\.(adapters|invertible_adapters|shared_parameters|prefix_tunings)\.[^.]+\."
-    renamed = {re.sub(places, rf".\1.{name}.", key): value for key, value in source.tensors().items()}
-    fill(model, renamed, names_of(model, source.kind, name), source.weights)
+    fill(model, renamed(source.tensors(), name), names_of(model, source.kind, name), source.weights)
+
+
+def renamed(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a module of `adapters` under another name than it was saved under."""
+    return {_PLACES.sub(rf".\1.{name}.", key): value for key, value in tensors.items()}
 
 
 def save_bottleneck(model: Any, name: str, folder: Path) -> None:
@@ -222,7 +225,9 @@ def save_peft(model: Any, name: str, folder: Path, backbone_name: str) -> None:
 
     tensors = get_peft_model_state_dict(model.roberta, adapter_name=name)
     config = model.roberta.peft_config[name]
-    write_peft(folder, {PEFT_PREFIX + key: value for key, value in tensors.items()}, config, backbone_name)
+    # a LoRA Fuse stands on the same maps, and is no part of the module
+    own = {PEFT_PREFIX + key: value for key, value in tensors.items() if ".delta_fusion." not in key}
+    write_peft(folder, own, config, backbone_name)
 
 
 def write_peft(folder: Path, tensors: dict[str, torch.Tensor], config: Any, backbone_name: str | None) -> None:

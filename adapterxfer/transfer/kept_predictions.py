@@ -116,13 +116,8 @@ def _structure(attached: Attached) -> list[Any]:
         if isinstance(layer, BaseTunerLayer)
     }
     config = model.adapters_config
-    return [
-        str(attached.structure),
-        _plain(config.to_dict()),
-        str(config.active_setup),
-        _plain(of_peft),
-        _plain(layers),
-    ]
+    libraries = [_plain(config.to_dict()), str(config.active_setup), _plain(of_peft), _plain(layers)]
+    return [str(attached.structure), *libraries]
 
 
 def _machine(device: torch.device) -> list[Any]:

@@ -252,9 +252,9 @@ def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression
         return expression
     if isinstance(expression, Spec):
         return expression.with_top_layers(top_layers)
-    if not isinstance(expression, Stack) or not isinstance(expression.children[-1], Spec):
+    *below, fresh = expression.children if isinstance(expression, Stack) else (expression,)
+    if not isinstance(fresh, Spec):
         raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
-    *below, fresh = expression.children
     return Stack(*below, fresh.with_top_layers(top_layers))
 
 
