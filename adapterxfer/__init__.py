@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapterxfer.backbone import Backbone, load_backbone
+    from adapterxfer.engine.encoder import encode
     from adapterxfer.engine.fold import folded_state
     from adapterxfer.errors import AdapterxferError, RunError, UserError
     from adapterxfer.features.rows import Comparison
+    from adapterxfer.modules.attach import attach
     from adapterxfer.modules.compose import compose
     from adapterxfer.modules.expression import Average, BatchSplit, Continue, Fuse, Merge, Parallel, Stack, Trained
     from adapterxfer.modules.parse import parse_expression
@@ -33,7 +35,9 @@ _HOME = {
     "adapterxfer.backbone": ("Backbone", "load_backbone"),
     "adapterxfer.errors": ("AdapterxferError", "RunError", "UserError"),
     "adapterxfer.features.rows": ("Comparison",),
+    "adapterxfer.engine.encoder": ("encode",),
     "adapterxfer.engine.fold": ("folded_state",),
+    "adapterxfer.modules.attach": ("attach",),
     "adapterxfer.modules.compose": ("compose",),
     "adapterxfer.modules.expression": (
         "Average",
@@ -71,9 +75,11 @@ __all__ = [
     "Stack",
     "Trained",
     "UserError",
+    "attach",
     "bottleneck",
     "compacter",
     "compose",
+    "encode",
     "evaluate",
     "folded_state",
     "ia3",

@@ -13,7 +13,7 @@ from adapterxfer.errors import UserError
 from adapterxfer.files import read_json
 from adapterxfer.modules import storage
 from adapterxfer.modules.assemble import Part, assemble
-from adapterxfer.modules.expression import Average, Expression, Fuse, Parallel, Stack, Trained, leaves
+from adapterxfer.modules.expression import Average, Expression, Fuse, Parallel, Stack, Trained, as_expression, leaves
 from adapterxfer.modules.lora_fusion import load_lora_fusion, save_lora_fusion
 from adapterxfer.modules.merging import source_of
 from adapterxfer.modules.nesting import check_forms
@@ -84,12 +84,19 @@ def bare(backbone: Backbone) -> Attached:
     return Attached(backbone, backbone.new_model(), [], None, "")
 
 
-def attach(backbone: Backbone, expression: Expression, fresh_name: str, seed: int) -> Attached:
-    """Build the model of a composition that is to be trained; what is fresh starts from `seed`.
+def attach(backbone: Backbone, composition: Any, fresh_name: str = "module", seed: int = 0) -> Attached:
+    """Build the model of a composition, to be trained or to be used as it is.
+
+    Args:
+        backbone: the frozen encoder.
+        composition: an expression, its text, or a run.
+        fresh_name: what the modules that train are called.
+        seed: what is fresh starts from it.
 
     Raises:
         UserError: when a module cannot be found, does not fit the backbone, or the kinds cannot be composed so.
     """
+    expression = as_expression(composition)
     parts = parts_of(expression, fresh_name)
     for part in parts:
         if part.source and part.source.backbone_digest not in (None, backbone.digest):
