@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import adapterxfer.tasks
+from adapterxfer.engine.encoder import path_of
 from adapterxfer.files import sha256_file, sha256_json
 from adapterxfer.modules.attach import Attached
 from adapterxfer.tasks import Task, TrainingSet
@@ -93,6 +94,7 @@ class Plan:
             "trained_on": list(dict.fromkeys([*attached.trained_on, self.trained_with.name])),
             "protected": protected,
             "composition": attached.describe(),
+            "path": path_of(attached),
             "trainable_parameters": sum(parameter.numel() for parameter in attached.trainable().values()),
             "recipe": asdict(self.recipe),
             "selection": self.selection(),

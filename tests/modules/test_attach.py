@@ -255,7 +255,12 @@ def test_modules_made_by_the_plain_libraries_give_the_same_hidden_states_here(
         assert difference < 2e-5, f"{folder.name} differs by {difference}"
 
 
-@pytest.mark.parametrize("text", ["lora(r=4)", "bottleneck(reduction=4)", "Stack({l}, lora(r=4))", "Fuse({a}, {b})"])
+@pytest.mark.parametrize(
+    "text",
+    ["lora(r=4)", "bottleneck(reduction=4)", "Stack({l}, lora(r=4))", "Fuse({a}, {b})", "Fuse({l}, {m})", "ia3()",
+     "Fuse({l}, {m}, gate=weights)", "Stack(Average({a}, {a2}), lora(r=4, dora=True))",
+     "prefix(length=3, bottleneck=8)", "compacter(reduction=4, terms=2)", "bottleneck(reduction=4, invertible=True)"],
+)  # fmt: skip
 def test_what_trains_is_fp32_on_a_bf16_backbone(tiny_folder, module_folders, text):
     from adapterxfer.backbone import load_backbone
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from adapterxfer.engine.encoder import encode, program_of
 from adapterxfer.errors import UserError
 from adapterxfer.modules.attach import attach
 from adapterxfer.modules.lora_fusion import SIZE, LoraFusion, load_lora_fusion
@@ -86,3 +87,19 @@ def test_a_fusion_of_other_modules_or_another_gate_is_refused(tiny, module_folde
         path.write_text(json.dumps(config | {key: value}))
         with pytest.raises(UserError, match=f"{key} is"):
             load_lora_fusion(attached.model, folder, "l,m")
+
+
+@pytest.mark.parametrize("gate", ["attention", "weights"])
+def test_the_folded_program_gives_the_same_outputs(tiny, module_folders, gate):
+    where = f"Stack(Fuse({module_folders / 'l'}, {module_folders / 'm'}, gate={gate}), lora(r=4))"
+    attached = attach(tiny, parse_expression(where), "t", 0)
+    for number, parameter in enumerate(attached.trainable().values()):
+        parameter.data.normal_(std=0.2, generator=torch.Generator().manual_seed(number))
+    batch = tiny.tokenizer(["The cat sleeps.", "Der Zug fährt."], padding=True, return_tensors="pt")
+    arguments = attached, batch["input_ids"], batch["attention_mask"]
+    kept = batch["attention_mask"].bool()
+    with torch.no_grad():
+        folded = program_of(attached).folded()
+        assert len(folded.layers[0].query.updates) == (1 if gate == "attention" else 0)
+        wanted, found = encode(*arguments)[kept], encode(*arguments, program=folded)[kept]
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
