@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapterxfer.backbone import Backbone, load_backbone
+    from adapterxfer.engine.encoder import encode
+    from adapterxfer.engine.fold import folded_state
     from adapterxfer.errors import AdapterxferError, RunError, UserError
     from adapterxfer.features.rows import Comparison
-    from adapterxfer.modules.expression import Continue, Fuse, Stack, Trained
+    from adapterxfer.modules.attach import attach
+    from adapterxfer.modules.compose import compose
+    from adapterxfer.modules.expression import Average, BatchSplit, Continue, Fuse, Merge, Parallel, Stack, Trained
     from adapterxfer.modules.parse import parse_expression
-    from adapterxfer.modules.specs import bottleneck, lora
+    from adapterxfer.modules.specs import bottleneck, compacter, ia3, lora, prefix
     from adapterxfer.tasks import list_tasks, load_task
     from adapterxfer.transfer.asked import Training
     from adapterxfer.transfer.evaluate import Scores, evaluate, load_run
@@ -32,9 +36,22 @@ _HOME = {
     "adapterxfer.backbone": ("Backbone", "load_backbone"),
     "adapterxfer.errors": ("AdapterxferError", "RunError", "UserError"),
     "adapterxfer.features.rows": ("Comparison",),
-    "adapterxfer.modules.expression": ("Continue", "Fuse", "Stack", "Trained"),
+    "adapterxfer.engine.encoder": ("encode",),
+    "adapterxfer.engine.fold": ("folded_state",),
+    "adapterxfer.modules.attach": ("attach",),
+    "adapterxfer.modules.compose": ("compose",),
+    "adapterxfer.modules.expression": (
+        "Average",
+        "BatchSplit",
+        "Continue",
+        "Fuse",
+        "Merge",
+        "Parallel",
+        "Stack",
+        "Trained",
+    ),
     "adapterxfer.modules.parse": ("parse_expression",),
-    "adapterxfer.modules.specs": ("bottleneck", "lora"),
+    "adapterxfer.modules.specs": ("bottleneck", "compacter", "ia3", "lora", "prefix"),
     "adapterxfer.tasks": ("list_tasks", "load_task"),
     "adapterxfer.transfer.evaluate": ("Scores", "evaluate", "load_run"),
     "adapterxfer.transfer.predict": ("predict",),
@@ -46,10 +63,14 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AdapterxferError",
+    "Average",
     "Backbone",
+    "BatchSplit",
     "Comparison",
     "Continue",
     "Fuse",
+    "Merge",
+    "Parallel",
     "Run",
     "RunError",
     "Scores",
@@ -57,8 +78,14 @@ __all__ = [
     "Trained",
     "Training",
     "UserError",
+    "attach",
     "bottleneck",
+    "compacter",
+    "compose",
+    "encode",
     "evaluate",
+    "folded_state",
+    "ia3",
     "list_tasks",
     "load_backbone",
     "load_run",
@@ -67,6 +94,7 @@ __all__ = [
     "open_run",
     "parse_expression",
     "predict",
+    "prefix",
     "train_intermediate",
     "train_target",
     "train_together",

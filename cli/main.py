@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from adapterxfer.cli import benchmark, compare, tasks, transfer
+from adapterxfer.cli import benchmark, compare, compose, tasks, transfer
 from adapterxfer.cli.errors import run_and_exit
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("evaluate")(transfer.evaluate)
 app.command("compare")(compare.compare)
 app.command("consistency")(compare.consistency)
 app.command("benchmark")(benchmark.benchmark)
+app.command("compose")(compose.compose)
 app.command("predict")(transfer.predict)
 app.command("doctor")(transfer.doctor)
 app.command("demo")(transfer.demo)

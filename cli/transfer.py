@@ -111,7 +111,7 @@ def train_intermediate(
 def train_target(
     task: TaskName,
     compose: Annotated[str | None, typer.Option(help="e.g. 'Stack(runs/mnli, bottleneck())'.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="baseline, stack, continue or fuse.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="baseline, stack, continue, fuse or merge.")] = None,
     sources: Annotated[str | None, typer.Option("--from", metavar="RUN,RUN", help="The runs a strategy uses.")] = None,
     adapter: Adapter = "bottleneck",
     backbone: BackboneName = "xlm-roberta-large",

@@ -16,7 +16,7 @@ from torch.nn import functional
 from adapterxfer import kernels
 from adapterxfer.engine.attention import Layout, layout_of
 from adapterxfer.engine.encoder import Layer, encode, program_of
-from adapterxfer.engine.linears import Linear
+from adapterxfer.engine.linears import Linear, Update
 from adapterxfer.engine.sites import Bottleneck, Norm, Site, State
 from adapterxfer.kernels import Groups
 from adapterxfer.kernels.bottleneck import activation_of
@@ -93,7 +93,8 @@ def _linear(maps: Sequence[Linear], x: Tensor, groups: Groups) -> Tensor:
     product = maps[0].plain(x)
     if not any(one.updates for one in maps):
         return product
-    firsts = [one.updates[0] for one in maps if len(one.updates) == 1 and one.updates[0].magnitude is None]
+    alone = [one.updates[0] for one in maps if len(one.updates) == 1]
+    firsts = [update for update in alone if isinstance(update, Update) and update.magnitude is None]
     if len(firsts) == len(maps) and len({(one.down.shape, one.scale) for one in firsts}) == 1:
         downs, ups = [one.down for one in firsts], [one.up for one in firsts]
         return kernels.grouped(x, product, groups, downs, ups, firsts[0].scale)

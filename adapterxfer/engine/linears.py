@@ -46,11 +46,36 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """A LoRA Fuse on a linear map: what its gate (modules/lora_fusion.py) makes of the updates of its LoRAs."""
+
+    updates: tuple[Update, ...]
+    gate: Any
+    magnitude: None = None
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return the mixture of the updates of a stream."""
+        mixed: Tensor = self.gate(x, *self._factors())
+        return mixed
+
+    def delta(self) -> Tensor | None:
+        """Return the mixture as one update of the weights; None where it differs by token."""
+        delta: Tensor | None = self.gate.delta(*self._factors())
+        return delta
+
+    def _factors(self) -> tuple[list[Tensor], list[Tensor]]:
+        return [update.down for update in self.updates], [update.up * update.scale for update in self.updates]
+
+
+@dataclass(frozen=True)
 class Linear:
-    """`base` is the frozen map (a bitsandbytes one where it is quantised), `updates` its active LoRAs in order."""
+    """`base` is the frozen map (a bitsandbytes one where it is quantised), `updates` its active LoRAs in order.
+
+    A LoRA Fuse comes after them: it adds to what they give.
+    """
 
     base: Any
-    updates: tuple[Update, ...] = field(default=())
+    updates: tuple[Update | Mixture, ...] = field(default=())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the map of a stream [tokens, inputs], [tokens, outputs] in the type of `x`."""
@@ -66,7 +91,9 @@ class Linear:
     def updated(self, x: Tensor, result: Tensor) -> Tensor:
         """Return `result`, which is `plain(x)`, with what the LoRAs add."""
         for update in self.updates:
-            if update.magnitude is None:
+            if isinstance(update, Mixture):
+                result = result + update.product(x)
+            elif update.magnitude is None:
                 result = update.add_to(result, x)
             else:
                 ratio = update.rescaling(self.base.weight).to(x.dtype)
@@ -80,13 +107,18 @@ class Linear:
             return self
         with torch.no_grad():
             weight = self.base.weight.float()
+            left: list[Update | Mixture] = []
             for update in self.updates:
+                if isinstance(update, Mixture):
+                    mixed = update.delta()
+                    weight, left = (weight, [*left, update]) if mixed is None else (weight + mixed, left)
+                    continue
                 delta = update.scale * (update.up.float() @ update.down.float())
                 if update.magnitude is None:
                     weight = weight + delta
                 else:
                     weight = update.rescaling(self.base.weight)[:, None] * (weight + delta)
-        return Linear(_Matrix(weight.to(self.base.weight.dtype), self.base.bias))
+        return Linear(_Matrix(weight.to(self.base.weight.dtype), self.base.bias), tuple(left))
 
 
 @dataclass(frozen=True)
@@ -100,8 +132,8 @@ def is_quantised(module: Any) -> bool:
     return any(kind.__name__ in ("Linear8bitLt", "Linear4bit") for kind in type(module).__mro__)
 
 
-def linear_of(module: Any) -> Linear:
-    """Read a linear map of the model, as `adapters` and `peft` left it.
+def linear_of(module: Any, names: list[str] | None = None) -> Linear:
+    """Read a linear map of the model, as `adapters` and `peft` left it, with these LoRAs; None: with the active ones.
 
     Raises:
         UnsupportedError: when something stands there that is neither a linear map nor a LoRA or DoRA on one.
@@ -112,7 +144,10 @@ def linear_of(module: Any) -> Linear:
     known = type(module).__name__ in ("Linear", "Linear8bitLt", "Linear4bit") and hasattr(module, "lora_A")
     if not known or module.merged or module.disable_adapters:
         raise UnsupportedError(f"{type(module).__module__}.{type(module).__name__} on a linear map")
-    return Linear(_base(module.base_layer), tuple(_updates(module)))
+    gates = getattr(module, "delta_fusion", {}).values()
+    mixtures = [Mixture(tuple(_updates(module, gate.names)), gate) for gate in gates]
+    active = module.active_adapters if names is None else names
+    return Linear(_base(module.base_layer), (*_updates(module, active), *mixtures))
 
 
 def _base(module: Any) -> Any:
@@ -122,8 +157,8 @@ def _base(module: Any) -> Any:
     return module
 
 
-def _updates(module: Any) -> Iterable[Update]:
-    for name in module.active_adapters:
+def _updates(module: Any, names: Iterable[str]) -> Iterable[Update]:
+    for name in names:
         if name not in module.lora_A:
             continue
         variant = module.lora_variant.get(name)

@@ -32,7 +32,7 @@ from adapterxfer.features.store import make_room, storing
 from adapterxfer.files import sha256_json
 from adapterxfer.modules import storage
 from adapterxfer.modules.attach import Attached
-from adapterxfer.modules.expression import Expression, Fuse, Stack, leaves
+from adapterxfer.modules.expression import Average, Expression, Fuse, Parallel, Stack, leaves
 from adapterxfer.progress import progress
 
 LIMIT = "ADAPTERXFER_PREFIX_GB"
@@ -91,6 +91,8 @@ def prefix_depth(attached: Attached) -> int:
         # the library puts a fusion into every layer, but it only acts where there are bottlenecks to mix
         bottlenecks = [part for part in attached.parts if part.kind == "bottleneck"]
         patterns += [storage.parameter_pattern(part.kind, part.name) for part in bottlenecks]
+    if attached.lora_fusion:
+        patterns.append(storage.parameter_pattern("lora_fusion", attached.lora_fusion))
     every = [storage.parameter_pattern(part.kind, part.name) for part in attached.parts]
     lowest = attached.backbone.layers
     for name, _ in attached.model.named_parameters():
@@ -269,11 +271,17 @@ def _frozen_modules(attached: Attached, depth: int) -> list[Any]:
 
 
 def _numbered(structure: Expression, numbers: dict[str, int]) -> str:
-    """Return the composition of the parts that have a number, by these numbers; empty where none has one."""
-    if not isinstance(structure, Stack | Fuse):
+    """Return the composition of the parts that have a number, by these numbers; empty where none has one.
+
+    What an Average makes hangs on the weights of all, and on which of them are here.
+    """
+    if not isinstance(structure, Stack | Fuse | Average | Parallel):
         return str(numbers.get(str(structure), ""))
-    children = [text for text in (_numbered(child, numbers) for child in structure.children) if text]
-    return f"{type(structure).__name__}({', '.join(children)})" if len(children) > 1 else "".join(children)
+    children = [_numbered(child, numbers) for child in structure.children]
+    if isinstance(structure, Average | Parallel) and any(children):
+        return f"{type(structure).__name__}({', '.join(children)}; {getattr(structure, 'shares', '')})"
+    held = [text for text in children if text]
+    return f"{type(structure).__name__}({', '.join(held)})" if len(held) > 1 else "".join(held)
 
 
 def _nameless(match: re.Match[str]) -> str:
@@ -283,7 +291,7 @@ def _nameless(match: re.Match[str]) -> str:
 
 def _configuration(attached: Attached, kind: str, name: str) -> Any:
     """Return what a module's library has configured, as JSON values: scaling, activation and place are no tensors."""
-    if kind == "lora":
+    if kind in storage.PEFT_KINDS:
         given = attached.model.roberta.peft_config[name].to_dict()
     else:
         given = attached.model.adapters_config.get(name).to_dict()

@@ -131,11 +131,40 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Average:
+    """The weighted mean of bottlenecks that read the same state; `absent` is the share of those that are not here.
+
+    One that is not here adds nothing, so its share of the mean is the state itself.
+    """
+
+    children: tuple[Bottleneck, ...]
+    shares: tuple[float, ...]
+    absent: float
+
+    def __post_init__(self) -> None:
+        modules = [child.module for child in self.children]
+        if len({(child.parallel, child.module.original_ln_after) for child in self.children}) > 1:
+            raise UnsupportedError("an average of bottlenecks of several builds")
+        if self.absent and any(module.residual_before_ln is not True for module in modules):
+            raise UnsupportedError("an average over layers of bottlenecks of another build")
+
+    def run(self, state: State, residual: Tensor, norm: Norm) -> State:
+        """Return the mean of the children's outputs."""
+        last = self.children[-1]
+        mean = state.hidden * self.absent if self.absent and not last.parallel else None
+        for child, share in zip(self.children, self.shares, strict=True):
+            part = child.apply(child.before(state, residual, norm)[0]).hidden * share
+            mean = part if mean is None else mean + part
+        assert mean is not None
+        return State(mean, state.beside, last)
+
+
+@dataclass(frozen=True)
 class Site:
     """The modules of one site in their order, and the layer's norm."""
 
     norm: Norm
-    steps: tuple[Bottleneck | Fusion, ...] = field(default=())
+    steps: tuple[Bottleneck | Fusion | Average, ...] = field(default=())
 
     def __call__(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return what the layer goes on with; x, residual and output are streams [tokens, hidden]."""
@@ -143,40 +172,42 @@ class Site:
             return self.norm(x + residual)
         state = State(x, residual)
         for step in self.steps:
-            if isinstance(step, Fusion):
+            if isinstance(step, Fusion | Average):
                 state = step.run(state, residual, self.norm)
             else:
                 state = step.apply(step.before(state, residual, self.norm)[0])
         return state.last.after(state.hidden, x, residual, self.norm)
 
 
-def site_of(layer: Any) -> Site:
-    """Read a site of the model: the library's output layer, its active composition, and its norm.
+def site_of(layer: Any, setup: Any) -> Site:
+    """Read a site of the model: the library's output layer, with this composition of its modules, and its norm.
 
     Raises:
         UnsupportedError: for a composition or a module that is not computed here.
     """
     norm = norm_of(layer.LayerNorm)
-    setup = layer.get_active_setup()
     if setup is None:
         return Site(norm)
-    if isinstance(setup, str) or type(setup).__name__ == "Fuse":
-        return Site(norm, tuple(_steps(layer, [setup])))
-    if type(setup).__name__ != "Stack":
-        raise UnsupportedError(f"the composition {type(setup).__name__}")
-    return Site(norm, tuple(_steps(layer, list(setup))))
+    return Site(norm, tuple(_steps(layer, list(setup) if type(setup).__name__ == "Stack" else [setup])))
 
 
-def _steps(layer: Any, children: list[Any]) -> list[Bottleneck | Fusion]:
-    steps: list[Bottleneck | Fusion] = []
+def _steps(layer: Any, children: list[Any]) -> list[Bottleneck | Fusion | Average]:
+    steps: list[Bottleneck | Fusion | Average] = []
     for child in children:
         if isinstance(child, str):
             if child in layer.adapters:
                 steps.append(Bottleneck(layer.adapters[child]))
-        elif type(child).__name__ == "Fuse" and all(isinstance(name, str) for name in child):
-            mixed = tuple(Bottleneck(layer.adapters[name]) for name in child if name in layer.adapters)
-            if mixed:
-                steps.append(Fusion(layer.adapter_fusion_layer[child.name], mixed))
-        else:
-            raise UnsupportedError(f"a {type(child).__name__} inside a composition")
+            continue
+        word = type(child).__name__
+        if word not in ("Fuse", "Average") or not all(isinstance(name, str) for name in child):
+            raise UnsupportedError(f"a {word} in a composition")
+        here = [place for place, name in enumerate(child) if name in layer.adapters]
+        mixed = tuple(Bottleneck(layer.adapters[child[place]]) for place in here)
+        if mixed and word == "Fuse":
+            steps.append(Fusion(layer.adapter_fusion_layer[child.name], mixed))
+        elif mixed:
+            shares = [weight / len(child.children) for weight in child.weights]  # as the library's own mean has it
+            present = tuple(shares[place] for place in here)
+            absent = sum(shares) - sum(present) if len(here) < len(shares) else 0.0
+            steps.append(Average(mixed, present, absent))
     return steps

@@ -12,26 +12,16 @@ from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
 from adapterxfer.files import read_json
 from adapterxfer.modules import storage
-from adapterxfer.modules.expression import Expression, Fuse, Stack, Trained, leaves
+from adapterxfer.modules.assemble import Part, assemble
+from adapterxfer.modules.expression import Average, Expression, Fuse, Parallel, Stack, Trained, as_expression, leaves
+from adapterxfer.modules.lora_fusion import load_lora_fusion, save_lora_fusion
+from adapterxfer.modules.merging import source_of
+from adapterxfer.modules.nesting import check_forms
 from adapterxfer.modules.parse import parse_expression
-from adapterxfer.modules.resolve import MODULE_FOLDER, ModuleSource, read_module_folder, resolve
-from adapterxfer.modules.specs import Lora, Spec
+from adapterxfer.modules.resolve import MODULE_FOLDER, lineage, read_module_folder
+from adapterxfer.modules.specs import Spec
 
-
-@dataclass(frozen=True)
-class Part:
-    """One module of a composition. Exactly one of `source` (trained, on disk) and `spec` (fresh) is set."""
-
-    name: str
-    kind: str
-    trains: bool
-    source: ModuleSource | None = None
-    spec: Spec | None = None
-
-    @property
-    def folder(self) -> str:
-        """Where a run folder keeps it."""
-        return MODULE_FOLDER if self.trains else f"frozen/{self.name}"
+FUSION_FOLDER = "fusion"
 
 
 @dataclass
@@ -39,8 +29,10 @@ class Attached:
     """A backbone with a composition on it.
 
     `structure` is the expression over the parts' names as it stands once trained; `requested` as it was asked for.
-    `fusion` is the name of the AdapterFusion, if there is one. `trained_on` are the tasks its trained modules have
-    seen, `protected` those whose examples every one of these trainings left out (None: unknown of one of them).
+    `fusion` is the name of the AdapterFusion and `lora_fusion` that of the LoRA Fuse, if there is one. `own_path_only`
+    says what of the composition the libraries' own forward does not compute, or computes wrongly. `trained_on` are the
+    tasks its trained modules have seen, `protected` those whose examples every one of these trainings left out (None:
+    unknown of one of them).
     """
 
     backbone: Backbone
@@ -49,6 +41,8 @@ class Attached:
     structure: Expression | None
     requested: str
     fusion: str | None = None
+    lora_fusion: str | None = None
+    own_path_only: str = ""
     trained_on: tuple[str, ...] = field(default=())
     protected: tuple[str, ...] | None = None
     program: Any = field(default=None, repr=False)  # the engine's reading of the model, kept with it
@@ -72,18 +66,17 @@ class Attached:
             "requested": self.requested,
             "expression": str(self.structure) if self.structure else "",
             "parts": {part.name: {"folder": part.folder, "kind": part.kind} for part in self.parts},
-            "fusion": "fusion" if self.fusion else None,
+            "fusion": FUSION_FOLDER if self.fusion or self.lora_fusion else None,
         }
 
     def save(self, folder: Path) -> None:
         """Write every part, and the fusion, under a run folder, each in its library's own format."""
         for part in self.parts:
-            if part.kind == "lora":
-                storage.save_lora(self.model, part.name, folder / part.folder, self.backbone.name)
-            else:
-                storage.save_bottleneck(self.model, part.name, folder / part.folder)
+            storage.save_module(self.model, part.kind, part.name, folder / part.folder, self.backbone.name)
         if self.fusion:
-            storage.save_fusion(self.model, self.fusion, folder / "fusion")
+            storage.save_fusion(self.model, self.fusion, folder / FUSION_FOLDER)
+        if self.lora_fusion:
+            save_lora_fusion(self.model, self.lora_fusion, folder / FUSION_FOLDER, self.backbone.name)
 
 
 def bare(backbone: Backbone) -> Attached:
@@ -91,31 +84,47 @@ def bare(backbone: Backbone) -> Attached:
     return Attached(backbone, backbone.new_model(), [], None, "")
 
 
-def attach(backbone: Backbone, expression: Expression, fresh_name: str, seed: int) -> Attached:
-    """Build the model of a composition that is to be trained; what is fresh starts from `seed`.
+def attach(backbone: Backbone, composition: Any, fresh_name: str = "module", seed: int = 0) -> Attached:
+    """Build the model of a composition, to be trained or to be used as it is.
+
+    Args:
+        backbone: the frozen encoder.
+        composition: an expression, its text, or a run.
+        fresh_name: what the modules that train are called.
+        seed: what is fresh starts from it.
 
     Raises:
         UserError: when a module cannot be found, does not fit the backbone, or the kinds cannot be composed so.
     """
+    expression = as_expression(composition)
+    parts = parts_of(expression, fresh_name)
+    for part in parts:
+        if part.source and part.source.backbone_digest not in (None, backbone.digest):
+            raise UserError(
+                f"{part.name} was trained on another backbone than {backbone.name}; modules do not move between them."
+            )
+    attached = _put_together(backbone, parts, _named(expression, iter(parts)), str(expression), seed)
+    attached.trained_on, attached.protected = lineage([part.source for part in parts if part.source])
+    _set_trainable(attached)
+    return attached
+
+
+def parts_of(expression: Expression, fresh_name: str) -> list[Part]:
+    """Find the modules of a composition and check that they can be composed so; no backbone is needed.
+
+    Raises:
+        UserError: when a module cannot be found, or the kinds cannot be composed so.
+    """
     parts: list[Part] = []
     names: set[str] = set()
     for leaf, trains in leaves(expression):
-        if isinstance(leaf, Trained):
-            source = resolve(leaf.where)
-            _check_fits(backbone, source, leaf.where)
-            wanted = fresh_name if trains else source.name
-            parts.append(Part(_unique(wanted, names), source.kind, trains, source=source))
-        else:
-            kind = "lora" if isinstance(leaf, Lora) else "bottleneck"
-            parts.append(Part(_unique(fresh_name, names), kind, trains, spec=leaf))
-    structure = _named(expression, iter(parts))
-    _check_fusion(expression, structure, parts)
-    attached = _assemble(backbone, parts, structure, str(expression), seed)
-    seen = [task for part in parts if part.source for task in part.source.trained_on]
-    attached.trained_on = tuple(dict.fromkeys(seen))
-    attached.protected = _common([part.source.protected for part in parts if part.source and part.source.trained_on])
-    _set_trainable(attached)
-    return attached
+        if isinstance(leaf, Spec):
+            parts.append(Part(_unique(fresh_name, names), leaf.kind_of_file, trains, spec=leaf))
+            continue
+        source = source_of(leaf)
+        parts.append(Part(_unique(fresh_name if trains else source.name, names), source.kind, trains, source=source))
+    check_forms(expression, [part.member for part in parts])
+    return parts
 
 
 def attach_run(backbone: Backbone, folder: Path) -> Attached:
@@ -133,21 +142,15 @@ def attach_run(backbone: Backbone, folder: Path) -> Attached:
         source = read_module_folder(folder / record["folder"], name)
         parts.append(Part(name, record["kind"], record["folder"] == MODULE_FOLDER, source=source))
     structure = parse_expression(composition["expression"]) if composition["expression"] else None
-    attached = _assemble(backbone, parts, structure, composition["requested"], seed=0)
-    if composition["fusion"]:
-        assert attached.fusion is not None
-        storage.load_fusion(attached.model, folder / composition["fusion"], attached.fusion)
+    attached = _put_together(backbone, parts, structure, composition["requested"], seed=0)
+    if attached.fusion:
+        storage.load_fusion(attached.model, folder / FUSION_FOLDER, attached.fusion)
+    if attached.lora_fusion:
+        load_lora_fusion(attached.model, folder / FUSION_FOLDER, attached.lora_fusion)
     attached.trained_on, attached.protected = tuple(run["trained_on"]), tuple(run["protected"])
     attached.model.requires_grad_(False)
     attached.set_training(False)
     return attached
-
-
-def _common(protected: list[tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    """Return what all of the trainings protected."""
-    if not protected or None in protected:
-        return None
-    return tuple(name for name in protected[0] or () if all(name in (other or ()) for other in protected))
 
 
 def _unique(wanted: str, names: set[str]) -> str:
@@ -161,112 +164,33 @@ def _unique(wanted: str, names: set[str]) -> str:
 
 
 def _named(expression: Expression, parts: Iterator[Part]) -> Expression:
-    """Replace each leaf by its part's name; Continue(a) and specs become plain names, as they are once trained."""
-    if isinstance(expression, Stack | Fuse):
-        return type(expression)(*[_named(child, parts) for child in expression.children])
+    """Replace each leaf by its part's name; Continue(a), Merge(...) and specs become names, as once trained."""
+    if isinstance(expression, Stack | Fuse | Average | Parallel):
+        return expression.with_children([_named(child, parts) for child in expression.children])
     return Trained(next(parts).name)
 
 
-def _check_fits(backbone: Backbone, source: ModuleSource, where: str) -> None:
-    if source.backbone_digest is not None and source.backbone_digest != backbone.digest:
-        raise UserError(
-            f"{where} was trained on another backbone than {backbone.name}; modules do not move between them."
-        )
-
-
-def _check_fusion(expression: Expression, structure: Expression, parts: list[Part]) -> None:
-    by_name = {part.name: part for part in parts}
-    for node in structure.children if isinstance(structure, Stack) else (structure,):
-        if not isinstance(node, Fuse):
-            continue
-        mixed = [by_name[str(child)] for child in node.children]
-        for part in mixed:
-            if part.kind == "lora":
-                raise UserError(
-                    f"{expression}: AdapterFusion mixes bottleneck adapters, and {part.name} is a LoRA; "
-                    "stack LoRAs instead: Stack(a, b, lora())."
-                )
-        if len({part.source.locations for part in mixed if part.source}) > 1:
-            raise UserError(
-                f"{expression}: a Fuse needs modules at the same places of the same layers; "
-                f"{', '.join(part.name for part in mixed)} differ in kind or in top_layers."
-            )
-
-
-def _assemble(
+def _put_together(
     backbone: Backbone, parts: list[Part], structure: Expression | None, requested: str, seed: int
 ) -> Attached:
-    attached = Attached(backbone, backbone.new_model(), parts, structure, requested)
-    model = attached.model
-    # LoRA first: a foreign configuration may name targets that would also match an AdapterFusion's projections
-    for part in sorted(parts, key=lambda part: part.kind != "lora"):
-        if part.source is not None:
-            (storage.load_lora if part.kind == "lora" else storage.load_bottleneck)(model, part.source, part.name)
-        elif part.spec is not None:
-            torch.manual_seed(seed)
-            config = part.spec.configuration(backbone.layers, backbone.hidden_size)
-            if part.kind == "lora":
-                storage.inject_lora(model, config, part.name)
-            else:
-                model.add_adapter(part.name, config=config)
-    bottlenecks = {part.name for part in parts if part.kind == "bottleneck"}
-    setup = _library_setup(structure, bottlenecks) if structure else None
-    for node in structure.children if isinstance(structure, Stack) else (structure,):
-        if isinstance(node, Fuse):
-            torch.manual_seed(seed)
-            names = [str(child) for child in node.children]
-            model.add_adapter_fusion(names)
-            attached.fusion = ",".join(names)
-            _fold_fusion_products(model, attached.fusion)
-    if setup is not None:
-        model.set_active_adapters(setup)
-    loras = [part.name for part in parts if part.kind == "lora"]
-    if loras:
-        _activate_loras(model, loras)
-    model.to(next(iter(backbone.state.values())).device)
-    model.requires_grad_(False)
-    attached.set_training(False)
-    return attached
-
-
-def _fold_fusion_products(model: Any, fusion: str) -> None:
-    """Give the fusion's projections contiguous inputs.
-
-    The library hands them a permuted [rows, tokens, modules, hidden], which torch without gradients multiplies as one
-    tiny product per token; made contiguous it is a single product, with the same numbers.
-    """
-    pattern = storage.parameter_pattern("fusion", fusion)
-    for name, module in model.named_modules():
-        if pattern.search(name + ".") and isinstance(module, torch.nn.Linear):
-            module.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
-
-
-def _library_setup(structure: Expression, bottlenecks: set[str]) -> Any:
-    """Return the composition of the bottleneck parts in the words of `adapters`; None where there is none."""
-    import adapters
-
-    if isinstance(structure, Trained):
-        return structure.where if structure.where in bottlenecks else None
-    assert isinstance(structure, Stack | Fuse)
-    children = [_library_setup(child, bottlenecks) for child in structure.children]
-    children = [child for child in children if child is not None]
-    if len(children) < 2:
-        return children[0] if children else None
-    return getattr(adapters, type(structure).__name__)(*children)
-
-
-def _activate_loras(model: Any, names: list[str]) -> None:
-    from peft.tuners.lora import LoraLayer
-
-    for module in model.roberta.modules():
-        if isinstance(module, LoraLayer):
-            module.set_adapter([name for name in names if name in module.lora_A])
+    built = assemble(backbone, parts, structure, requested, seed)
+    return Attached(
+        backbone=backbone,
+        model=built.model,
+        parts=parts,
+        structure=structure,
+        requested=requested,
+        fusion=built.fusion,
+        lora_fusion=built.lora_fusion,
+        own_path_only=built.own_path_only,
+    )
 
 
 def _set_trainable(attached: Attached) -> None:
     """Freeze everything, then free what the composition trains: its fresh or continued module, and its fusion."""
     patterns = [storage.parameter_pattern(part.kind, part.name) for part in attached.parts if part.trains]
-    if attached.fusion:
-        patterns.append(storage.parameter_pattern("fusion", attached.fusion))
+    for kind, name in (("fusion", attached.fusion), ("lora_fusion", attached.lora_fusion)):
+        if name:
+            patterns.append(storage.parameter_pattern(kind, name))
     for name, parameter in attached.model.named_parameters():
         parameter.requires_grad_(any(pattern.search(name) for pattern in patterns))

@@ -2,7 +2,7 @@
 
 expression := word '(' [argument {',' argument}] ')' | name
 argument   := key '=' value | expression
-value      := number | word | '(' value {',' value} ')'
+value      := number | True | False | word | '(' value {',' value} ')'
 name       := characters other than spaces ( ) , = ' " | a string in single or double quotes
 """
 
@@ -12,13 +12,14 @@ from dataclasses import fields
 from typing import Any
 
 from adapterxfer.errors import UserError
-from adapterxfer.modules.expression import NODES, Expression, Trained
-from adapterxfer.modules.specs import SPECS, Spec
+from adapterxfer.modules.expression import METHODS, NODES, Expression, Trained
+from adapterxfer.modules.specs import SPECS, Spec, value_text
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<mark>[(),=])|(?P<quoted>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<word>[^\s(),='\"]+))"
 )
 _DEEPEST = 20
+_WORDS = {"None": None, "True": True, "true": True, "False": False, "false": False}
 
 
 class _Parser:
@@ -92,8 +93,8 @@ class _Parser:
             self.take(")")
             return tuple(values)
         word = self.take("word")
-        if word == "None":
-            return None
+        if word in _WORDS:
+            return _WORDS[word]
         for number in (int, float):
             try:
                 return number(word)
@@ -103,9 +104,9 @@ class _Parser:
 
     def build(self, word: str, children: list[Expression], options: dict[str, Any], position: int) -> Expression:
         if word in NODES:
-            if options:
-                raise self.error(position, f"{word} takes no option {next(iter(options))!r}")
-            return NODES[word](*children)  # type: ignore[return-value]
+            if word == "Merge" and not children:
+                raise self.error(position, f"a Merge begins with its rule, one of {', '.join(METHODS)}")
+            return NODES[word](*children, **options)  # type: ignore[return-value]
         if word in SPECS:
             if children:
                 raise self.error(position, f"{word} takes options by name, e.g. {_example(word)}, not {children[0]}")
@@ -121,7 +122,8 @@ class _Parser:
 
 
 def _example(word: str) -> str:
-    return {"bottleneck": "bottleneck(reduction=16)", "lora": "lora(r=8, alpha=16)"}[word]
+    first = fields(SPECS[word])[0]
+    return f"{word}({first.name}={value_text(first.default)})"
 
 
 def parse_expression(text: str) -> Expression:
@@ -138,7 +140,7 @@ def parse_expression(text: str) -> Expression:
 
 
 def parse_spec(text: str | Spec) -> Spec:
-    """Parse the spec of a fresh module; a bare `bottleneck` or `lora` means its defaults.
+    """Parse the spec of a fresh module; a bare word such as `bottleneck` means its defaults.
 
     Raises:
         UserError: when the text is not a spec.

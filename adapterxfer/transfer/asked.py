@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from adapterxfer.errors import UserError
-from adapterxfer.modules.expression import Expression, as_expression, check_trains, leaves, strategy_expression
+from adapterxfer.modules.expression import Expression, Stack, as_expression, leaves
 from adapterxfer.modules.specs import Spec
+from adapterxfer.modules.strategies import check_trains, strategy_expression
 from adapterxfer.tasks import Task, load_task
 from adapterxfer.tasks.protocols import DEFAULT_PROTOCOL
 from adapterxfer.training.recipe import Recipe
@@ -119,13 +120,10 @@ def _in_top_layers(expression: Expression, top_layers: int | None) -> Expression
         return expression
     if isinstance(expression, Spec):
         return expression.with_top_layers(top_layers)
-    children = [
-        child.with_top_layers(top_layers) if isinstance(child, Spec) else child
-        for child in getattr(expression, "children", ())
-    ]
-    if not any(isinstance(child, Spec) for child in children):
+    *below, fresh = expression.children if isinstance(expression, Stack) else (expression,)
+    if not isinstance(fresh, Spec):
         raise UserError(f"--top-layers {top_layers} is for a fresh module, and {expression} has none.")
-    return type(expression)(*children)  # type: ignore[arg-type]
+    return Stack(*below, fresh.with_top_layers(top_layers))
 
 
 def _default_name(task: Task, expression: Expression, seed: int) -> str:

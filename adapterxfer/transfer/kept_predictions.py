@@ -103,20 +103,21 @@ def model_digest(attached: Attached, head: Head) -> str:
 
 def _structure(attached: Attached) -> list[Any]:
     """Return how the modules stand together, and how each library has configured and switched on its own."""
-    from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     model = attached.model
-    loras = {
+    of_peft = {
         name: {key: value for key, value in config.to_dict().items() if key not in _WITHOUT_EFFECT}
         for name, config in getattr(model.roberta, "peft_config", {}).items()
     }
     layers = {
-        name: [layer.active_adapters, layer.scaling, layer.merged_adapters, layer.disable_adapters]
+        name: [layer.active_adapters, getattr(layer, "scaling", {}), layer.merged_adapters, layer.disable_adapters]
         for name, layer in model.named_modules()
-        if isinstance(layer, LoraLayer)
+        if isinstance(layer, BaseTunerLayer)
     }
     config = model.adapters_config
-    return [str(attached.structure), _plain(config.to_dict()), str(config.active_setup), _plain(loras), _plain(layers)]
+    libraries = [_plain(config.to_dict()), str(config.active_setup), _plain(of_peft), _plain(layers)]
+    return [str(attached.structure), *libraries]
 
 
 def _machine(device: torch.device) -> list[Any]:

@@ -49,7 +49,7 @@ class Plan:
             "task": self.task.digest(),
             "role": self.role,
             "composition": self.attached.requested,
-            "modules": {part.name: sha256_file(part.source.weights) for part in parts if part.source},
+            "modules": {part.name: part.source.digest() for part in parts if part.source},
             "recipe": asdict(self.recipe),
             "protocol": self.protocol,
             "backbone": self.attached.backbone.digest,

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapterxfer.backbone import Backbone
 from adapterxfer.errors import UserError
-from adapterxfer.modules.attach import attach
+from adapterxfer.modules.attach import attach, parts_of
 from adapterxfer.modules.expression import Expression
 from adapterxfer.modules.parse import parse_spec
 from adapterxfer.modules.specs import Bottleneck, Spec
@@ -76,7 +76,7 @@ def train_target(
         task: a task of the catalogue, or the path of a declaration.
         backbone: a loaded backbone or its name.
         compose: the composition, e.g. `ax.Stack(mnli, ax.bottleneck())`; or None with `strategy`.
-        strategy: baseline, stack, continue or fuse: short for the composition of `sources` and `adapter`.
+        strategy: baseline, stack, continue, fuse or merge: short for the composition of `sources` and `adapter`.
         sources: trained runs or modules for `strategy`.
         adapter: the spec of the fresh module for `strategy`.
         out: the run folder; `runs/<task>-<module>-seed<seed>` by default.
@@ -132,6 +132,8 @@ def train_together(
     if open_ones:
         recipes = [one.recipe(expression) for one, expression in zip(trainings, expressions, strict=True)]
         datas = [data_folder(one.data_dir) for one in trainings]
+        for one, expression in zip(trainings, expressions, strict=True):
+            parts_of(expression, one.declared().name)  # what cannot be composed must show before the backbone is loaded
         loaded = backbone_of(backbone, precision)
         plans = [_plan(trainings[n], expressions[n], recipes[n], datas[n], loaded) for n in open_ones]
         with contextlib.ExitStack() as stack:

@@ -125,7 +125,7 @@ def test_nothing_is_kept_for_the_backward_pass(precision):
 def test_a_dora_and_two_loras_stand_on_quantised_maps(every_precision, precision):
     from peft import LoraConfig
 
-    from adapterxfer.modules.storage import inject_lora
+    from adapterxfer.modules.storage import inject_peft
 
     backbone = every_precision[precision]
     pattern = r"encoder\.layer\.\d+\.(attention\.self\.query|output\.dense)"
@@ -138,7 +138,7 @@ def test_a_dora_and_two_loras_stand_on_quantised_maps(every_precision, precision
             torch.manual_seed(number)
             names.append(f"l{number}")
             config = LoraConfig(r=4, target_modules=pattern, init_lora_weights=False, **option)
-            inject_lora(model, config, names[-1])
+            inject_peft(model, config, names[-1])
         for module in model.roberta.modules():
             if hasattr(module, "lora_A") and hasattr(module, "set_adapter"):
                 module.set_adapter(names)

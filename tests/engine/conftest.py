@@ -32,13 +32,13 @@ def loras():
     from peft import LoraConfig
 
     from adapterxfer.modules.attach import bare
-    from adapterxfer.modules.storage import inject_lora
+    from adapterxfer.modules.storage import inject_peft
 
     def make(backbone, *options):
         attached = bare(backbone)
         names = [f"l{number}" for number in range(len(options))]
         for name, option in zip(names, options, strict=True):
-            inject_lora(attached.model, LoraConfig(**{"r": 4, "target_modules": THREE} | option), name)
+            inject_peft(attached.model, LoraConfig(**{"r": 4, "target_modules": THREE} | option), name)
         for module in attached.model.roberta.modules():
             if hasattr(module, "lora_A") and hasattr(module, "set_adapter"):
                 module.set_adapter(names)
@@ -72,6 +72,7 @@ def enliven():
     fp32 is then 1.5e-5 and more from its float64.
     """
     marks = {".adapters.": 0.3, ".adapter_fusion_layer.": 0.05, ".lora_A": 0.1, ".lora_B": 0.1, "ia3": 0.3}
+    marks |= {".delta_fusion.": 0.3}
     marks |= {".prefix_tuning": 0.3, ".refts.": 0.3, ".prompt_tuning": 0.3, ".invertible_adapters.": 0.3}
 
     def change(attached, seed=5):

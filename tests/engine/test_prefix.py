@@ -24,7 +24,8 @@ from adapterxfer.errors import UserError
 from adapterxfer.features.batching import collate
 from adapterxfer.features.ragged import Ragged
 from adapterxfer.features.rows import Rows
-from adapterxfer.modules.attach import Part, attach, attach_run, bare
+from adapterxfer.modules.assemble import Part
+from adapterxfer.modules.attach import attach, attach_run, bare
 from adapterxfer.modules.parse import parse_expression
 
 LARGE = 10**9
@@ -53,9 +54,13 @@ def rows():
 
 @pytest.fixture(scope="module")
 def folders(tiny, tmp_path_factory):
-    """Trained modules: a, b in all layers, top, roof in the last one only, l a LoRA; odd is a with a tanh."""
+    """Trained modules: a, b in all layers, top, roof in the last one only; odd is a with a tanh.
+
+    l, m are LoRAs in all layers, low, lid in the last one only.
+    """
     root = tmp_path_factory.mktemp("trained")
     specs = {"a": "bottleneck(reduction=4)", "b": "bottleneck(reduction=4)", "top": TOP, "roof": TOP, "l": "lora(r=2)"}
+    specs |= {"m": "lora(r=2)", "low": "lora(r=2, top_layers=1)", "lid": "lora(r=2, top_layers=1)"}
     for seed, (name, spec) in enumerate(specs.items()):
         stir(attach(tiny, parse_expression(spec), name, 0), seed).save(root / name)
         (root / name / "module").rename(root / "x")
@@ -121,6 +126,13 @@ DEPTHS = {
     "Stack(Fuse({top}, {roof}), bottleneck(reduction=4, top_layers=1))": 2,
     "Stack(Fuse({top}, {roof}), bottleneck(reduction=4, top_layers=2))": 1,
     "Stack({a}, {b})": 0,
+    "Fuse({l}, {m})": 0,
+    "Fuse({low}, {lid}, gate=weights)": 2,
+    "Stack({a}, Fuse({low}, {lid}), lora(r=4, top_layers=2))": 1,
+    "Stack(Average({a}, {b}), bottleneck(reduction=4, top_layers=1))": 2,
+    "compacter(reduction=4, terms=2, top_layers=1)": 0,
+    "prefix(length=3, bottleneck=8, top_layers=1)": 0,
+    "ia3(top_layers=1)": 2,
 }
 
 
@@ -262,6 +274,11 @@ def test_the_key_changes_with_whatever_the_outputs_hang_on(at, mini, build, rows
         key("Stack({a}, {b}, " + TOP + ")"),
         key("Stack({b}, {a}, " + TOP + ")"),
         key("Stack({a}, {l}, " + TOP + ")"),
+        *(key("Stack(Average({a}, {b}, weights=" + weights + "), " + TOP + ")") for weights in ("(1, 1)", "(1, 2)")),
+        key("Stack(Average({b}, {a}, weights=(3, 1)), " + TOP + ")"),
+        key("Stack(Average({a}, {top}), " + TOP + ")"),  # half of a in the layers that top is not in
+        *(key("Stack(Average({l}, {m}, weights=" + weights + "), " + TOP + ")") for weights in ("(1, 1)", "(1, 2)")),
+        key("Stack(Merge(linear, {a}, {b}), " + TOP + ")"),
     ]
     monkeypatch.setattr(module, "code_digest", lambda *folders: "another version")
     keys.append(key())

@@ -92,12 +92,21 @@ def test_fresh_weights_depend_on_the_seed_only(tiny, module_folders):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("Fuse({a}, {l})", "l is a LoRA"),
+        ("Fuse({a}, {l})", "a Fuse is of one kind"),
         ("Fuse({a}, {h})", "same places"),
         ("Fuse({a}, {top})", "same places"),
         ("Stack(nowhere/at-all, lora())", "neither a folder nor"),
         ("bottleneck(top_layers=4)", "has 3 layers"),
         ("bottleneck(reduction=64)", "leaves nothing"),
+        ("Stack({a}, bottleneck(kind=parallel))", "would be lost"),
+        ("Average({a}, {l})", "of one kind"),
+        ("Average({a}, {h})", "of one kind"),
+        ("Fuse({p}, {p2})", "twice"),
+        ("Fuse({a}, {b}, gate=weights)", "without a gate"),
+        ("Merge(svd, {a}, {a2})", "svd is for LoRAs"),
+        ("Merge(ties, {a}, {b})", "reduction_factor=4"),
+        ("Merge(ties, {l}, {k})", "different ranks"),
+        ("Stack({l}, ia3())", "peft puts only one"),
     ],
 )
 def test_compositions_that_cannot_work_are_refused(tiny, module_folders, text, says):
@@ -107,63 +116,88 @@ def test_compositions_that_cannot_work_are_refused(tiny, module_folders, text, s
 
 
 PLAIN = """
-import json, sys, torch
+import json, sys, torch, warnings
+from adapters import AutoAdapterModel
+from peft import PeftModel
 from transformers import AutoTokenizer, XLMRobertaModel
-kind, base, folder, sentences, out = json.loads(sys.argv[1])
+base, sentences, folders = json.loads(sys.argv[1])
 batch = AutoTokenizer.from_pretrained(base)(sentences, padding=True, return_tensors="pt")
-if kind == "lora":
-    from peft import PeftModel
-    import warnings
-    warnings.simplefilter("error")
-    model = PeftModel.from_pretrained(XLMRobertaModel.from_pretrained(base, add_pooling_layer=False), folder).eval()
-    hidden = model(**batch)[0]
-else:
-    from adapters import AutoAdapterModel
-    model = AutoAdapterModel.from_pretrained(base)
-    name = model.load_adapter(folder, use_safetensors=True)
-    model.set_active_adapters(name)
-    model.eval()
-    hidden = model.roberta(**batch)[0]
-torch.save(hidden.detach(), out)
+for folder, (kind, out) in folders.items():
+    if kind in ("lora", "ia3"):
+        plain = XLMRobertaModel.from_pretrained(base, add_pooling_layer=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = PeftModel.from_pretrained(plain, folder).eval()
+        hidden = model(**batch)[0]
+    else:
+        model = AutoAdapterModel.from_pretrained(base)
+        name = model.load_adapter(folder, use_safetensors=True)
+        model.set_active_adapters(name)
+        hidden = model.eval().roberta(**batch)[0]
+    torch.save(hidden.detach(), out)
 """
+SAVED = [
+    "bottleneck(reduction=4)",
+    "bottleneck(reduction=4, kind=houlsby)",
+    "bottleneck(reduction=4, kind=parallel)",
+    "bottleneck(reduction=4, invertible=True)",
+    "compacter(reduction=4, terms=2)",
+    "prefix(length=3, bottleneck=8, top_layers=2)",
+    "lora(r=4)",
+    "lora(r=4, targets=(query, output), top_layers=2)",
+    "lora(r=4, dora=True)",
+    "lora(r=4, rslora=True)",
+    "ia3(top_layers=2)",
+    "Continue({a})",
+    "Continue({l})",
+    "Continue(Merge(ties, {l}, {m}))",
+]
+
+
+def in_plain_libraries(tiny_folder, folders, where):
+    """What the plain libraries make of modules, all in one fresh process: folder -> hidden states."""
+    given = {str(folder): (kind, str(where / f"{number}.pt")) for number, (folder, kind) in enumerate(folders.items())}
+    subprocess.run([sys.executable, "-c", PLAIN, json.dumps([str(tiny_folder), SENTENCES, given])], check=True)
+    return {folder: torch.load(given[str(folder)][1]) for folder in folders}
+
+
+def test_modules_saved_here_give_the_same_hidden_states_in_the_plain_libraries_in_a_fresh_process(
+    tiny, tiny_folder, module_folders, tmp_path
+):
+    ids, mask = batch(tiny)
+    ours, kinds = {}, {}
+    for number, text in enumerate(SAVED):
+        attached = built(tiny, module_folders, text)
+        stir(attached)
+        folder = tmp_path / str(number)
+        attached.save(folder)
+        ours[folder / "module"] = text, encode(attached, ids, mask)
+        kinds[folder / "module"] = attached.parts[0].kind
+    for folder, theirs in in_plain_libraries(tiny_folder, kinds, tmp_path).items():
+        text, hidden = ours[folder]
+        difference = (hidden[mask.bool()] - theirs[mask.bool()]).abs().max()
+        assert difference < 2e-5, f"{text} differs by {difference}"
+
+
+def test_modules_made_by_the_plain_libraries_give_the_same_hidden_states_here(
+    tiny, tiny_folder, module_folders, tmp_path
+):
+    names = {"a": "bottleneck", "h": "bottleneck", "p": "bottleneck", "i": "bottleneck", "c": "bottleneck"}
+    names |= {"x": "prefix", "l": "lora", "k": "lora", "d": "lora", "s": "ia3"}
+    folders = {module_folders / name: kind for name, kind in names.items()}
+    ids, mask = batch(tiny)
+    for folder, theirs in in_plain_libraries(tiny_folder, folders, tmp_path).items():
+        ours = encode(built(tiny, module_folders, f"Continue({{{folder.name}}})"), ids, mask)
+        difference = (ours[mask.bool()] - theirs[mask.bool()]).abs().max()
+        assert difference < 2e-5, f"{folder.name} differs by {difference}"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["bottleneck(reduction=4)", "bottleneck(reduction=4, kind=houlsby)", "bottleneck(reduction=4, kind=parallel)",
-     "lora(r=4)", "lora(r=4, targets=(query, output), top_layers=2)", "Continue({a})", "Continue({l})"],
+    ["lora(r=4)", "bottleneck(reduction=4)", "Stack({l}, lora(r=4))", "Fuse({a}, {b})", "Fuse({l}, {m})", "ia3()",
+     "Fuse({l}, {m}, gate=weights)", "Stack(Average({a}, {a2}), lora(r=4, dora=True))",
+     "prefix(length=3, bottleneck=8)", "compacter(reduction=4, terms=2)", "bottleneck(reduction=4, invertible=True)"],
 )  # fmt: skip
-def test_a_module_saved_here_gives_the_same_hidden_states_in_the_plain_library_in_a_fresh_process(
-    tiny, tiny_folder, module_folders, tmp_path, text
-):
-    attached = built(tiny, module_folders, text)
-    stir(attached)
-    attached.save(tmp_path)
-    kind = attached.parts[0].kind
-    out = tmp_path / "hidden.pt"
-    arguments = json.dumps([kind, str(tiny_folder), str(tmp_path / "module"), SENTENCES, str(out)])
-    subprocess.run([sys.executable, "-c", PLAIN, arguments], check=True)
-    theirs = torch.load(out)
-    ids, mask = batch(tiny)
-    ours = encode(attached, ids, mask)
-    torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["a", "h", "p", "l"])
-def test_a_module_made_by_the_plain_library_gives_the_same_hidden_states_here(
-    tiny, tiny_folder, module_folders, tmp_path, name
-):
-    out = tmp_path / "hidden.pt"
-    kind = "lora" if name == "l" else "bottleneck"
-    arguments = json.dumps([kind, str(tiny_folder), str(module_folders / name), SENTENCES, str(out)])
-    subprocess.run([sys.executable, "-c", PLAIN, arguments], check=True)
-    theirs = torch.load(out)
-    ids, mask = batch(tiny)
-    ours = encode(built(tiny, module_folders, f"Continue({{{name}}})"), ids, mask)
-    torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("text", ["lora(r=4)", "bottleneck(reduction=4)", "Stack({l}, lora(r=4))", "Fuse({a}, {b})"])
 def test_what_trains_is_fp32_on_a_bf16_backbone(tiny_folder, module_folders, text):
     from adapterxfer.backbone import load_backbone
 
