@@ -41,6 +41,7 @@ from adapterxfer.tasks import Task
 from adapterxfer.training.recipe import Recipe
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
+WAYS = ("a", "b", "c", "b-fp32", "c-fp32")
 
 
 def has_bf16() -> bool:

@@ -149,8 +149,7 @@ def main() -> None:
         parser.add_argument("--modules", type=int, default=8, help="for evaluate")
         parser.set_defaults(run=run, **sizes)
 
-    every = "a,b,c,b-fp32,c-fp32"
-    command("one-run", one_run, "all", "panx,nli,qa", every, 2)
+    command("one-run", one_run, "all", "panx,nli,qa", ",".join(engine_peers.WAYS), 2)
     command("eight-runs", eight_runs, "half", "panx", "a,b,b-fp32", 3, examples=128, dev=300)
     command("evaluate", evaluate, "half", "panx", "", 1, examples=320, dev=64)
     command("memory", memory, "all,half", "panx,qa", "b,b-fp32", 1)

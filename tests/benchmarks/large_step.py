@@ -243,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
         data=words | {"default": list(gpu_setup.LENGTHS)},
         modules=words | {"default": ["bottleneck", "lora", "fuse"]},
         layers=words | {"default": list(LAYERS)},
-        ways=words | {"default": list(engine_peers.WAYS)},
+        ways=words | {"default": list(engine_peers.WAYS[:3])},
         memory={"type": float, "default": 0.0, "help": "GB to cap the process at; 0: no capped run"},
         rates={"action": "store_true"},
     )
