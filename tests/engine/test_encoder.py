@@ -104,8 +104,9 @@ def check_gradients(attached, states, wanted, tolerance):
         elif name.endswith("key.bias"):  # of a fusion: the softmax over its modules does not see it
             assert max(one.norm(), wanted[name].norm()) < 1e-4
         else:
-            assert wanted[name].norm() > 1, f"{name} does nothing here"
-            assert (one - wanted[name]).norm() <= tolerance * wanted[name].norm(), name
+            least = 0.1 if ".delta_fusion." in name else 1  # a gate only shares out what the LoRAs do
+            assert wanted[name].norm() > least, f"{name} does nothing here"
+            assert (one - wanted[name]).norm() <= tolerance * max(wanted[name].norm(), 1), name
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -185,8 +186,6 @@ def foreign(kind):
         "LoRA of adapters": lambda: ("x", {"x": adapters.LoRAConfig(r=4)}),
         "ReFT": lambda: ("x", {"x": adapters.NoReftConfig(r=2)}),
         "Parallel": lambda: (composition.Parallel("a", "b"), plain),
-        "Average": lambda: (composition.Average("a", "b"), plain),
-        "Average in a Stack": lambda: (composition.Stack("a", composition.Average("a", "b")), plain),
     }[kind]()
 
 
@@ -198,9 +197,7 @@ REASONS = {
     "gated": "a bottleneck with gates, norms or learned scaling",
     "LoRA of adapters": "LoRALinearTorch for a linear map",
     "ReFT": "ReFT",
-    "Parallel": "the composition Parallel",
-    "Average": "the composition Average",
-    "Average in a Stack": "a Average inside a composition",
+    "Parallel": "a Parallel in a composition",
 }
 
 
